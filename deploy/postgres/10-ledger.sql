@@ -1,0 +1,2 @@
+-- The planner's ledger is a database of its own: tasks cannot reach Airflow's.
+CREATE DATABASE planner;
