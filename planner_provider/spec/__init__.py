@@ -1,0 +1,1 @@
+"""From YAML text to typed, located documents. Knows nothing of graphs and nothing of Airflow."""

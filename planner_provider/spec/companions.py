@@ -1,0 +1,180 @@
+"""Files that specs name: SQL beside a step, calendars in iCalendar, policies in Rego."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from typing import Any
+
+from planner_provider.spec.diagnostics import SpecPath
+from planner_provider.spec.located import Problem
+from planner_provider.spec.references import HOLE, plan_actions
+from planner_provider.spec.subject import Subject, as_list, as_mapping
+
+MAX_COMPANION_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A file that a document names."""
+
+    path: SpecPath
+    """Where the name stands."""
+    file: str
+    what: str
+
+
+def companions_of(subject: Subject) -> Iterator[Companion]:
+    """The files that a document names."""
+    kind = subject.key.kind if subject.key else ""
+    if kind in {"Plan", "PlanTemplate"}:
+        yield from _of_plan(subject)
+    elif kind == "Calendar":
+        for index, freeze in enumerate(as_list(subject.spec.get("freezes"))):
+            name = as_mapping(freeze).get("ics")
+            yield from _one(("spec", "freezes", index, "ics"), name, "iCalendar")
+    elif kind == "Policy":
+        yield from _one(("spec", "rego"), subject.spec.get("rego"), "Rego")
+
+
+def _of_plan(subject: Subject) -> Iterator[Companion]:
+    for action in plan_actions(subject):
+        if action.name == "sql" and "statement" not in action.data:
+            yield from _one((*action.path, "file"), action.data.get("file"), "SQL")
+        elif action.name == "verify":
+            for index, check in enumerate(as_list(action.data.get("sql"))):
+                data = as_mapping(check)
+                if "statement" not in data:
+                    yield from _one((*action.path, "sql", index, "file"), data.get("file"), "SQL")
+
+
+def _one(path: SpecPath, name: Any, what: str) -> Iterator[Companion]:
+    if isinstance(name, str) and name and HOLE not in name:
+        yield Companion(path, name, what)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A companion file that could be read."""
+
+    name: str
+    """As shown to people, beside the spec's own name."""
+    text: str
+
+
+def read_companion(
+    companion: Companion, beside: Path | None, shown_beside: str, root: Path | None
+) -> Loaded | Problem:
+    """Read a file that is named in a spec, if it is there and within the folder."""
+    name = companion.file
+    if "\0" in name or len(name) > 1000:
+        return Problem("PLN311", companion.path, "this is not the name of a file", None)
+    if beside is None:
+        return Problem(
+            "PLN311", companion.path, f"the file '{name}' cannot be looked up",
+            "this spec was not read from a folder",
+        )  # fmt: skip
+    folder = beside.parent
+    try:
+        inside = (root or folder).resolve()
+        target = (folder / name).resolve()
+        if not target.is_relative_to(inside):
+            return Problem(
+                "PLN312", companion.path, f"the file '{name}' lies outside the spec folder",
+                "name a file within it",
+            )  # fmt: skip
+        if not target.is_file():
+            there = (
+                sorted(
+                    item.name for item in target.parent.iterdir() if item.suffix == target.suffix
+                )
+                if target.parent.is_dir()
+                else []
+            )
+            from planner_provider.spec.suggest import did_you_mean, some_of
+
+            hint = did_you_mean(
+                target.name, there, f"there are: {some_of(there)}" if there else None
+            )
+            return Problem(
+                "PLN311", companion.path, f"there is no {companion.what} file '{name}'",
+                hint or "the name is relative to the spec's own folder",
+            )  # fmt: skip
+        if target.stat().st_size > MAX_COMPANION_BYTES:
+            return Problem(
+                "PLN313", companion.path,
+                f"the file '{name}' is larger than {MAX_COMPANION_BYTES:,} bytes", None,
+            )  # fmt: skip
+        content = target.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return Problem(
+            "PLN313", companion.path, f"the file '{name}' cannot be read: {reason}", None
+        )
+    return _checked(companion, content, shown_beside)
+
+
+def _checked(companion: Companion, content: bytes, shown_beside: str) -> Loaded | Problem:
+    name = companion.file
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Problem(
+            "PLN313", companion.path, f"the file '{name}' is not UTF-8", "save it as UTF-8"
+        )
+    if not text.strip():
+        return Problem("PLN313", companion.path, f"the file '{name}' is empty", None)
+    if companion.what == "iCalendar" and not text.lstrip().upper().startswith("BEGIN:VCALENDAR"):
+        return Problem(
+            "PLN313", companion.path, f"the file '{name}' is not an iCalendar",
+            "it must begin with BEGIN:VCALENDAR",
+        )  # fmt: skip
+    if companion.what == "Rego" and "package" not in text:
+        return Problem(
+            "PLN313", companion.path, f"the file '{name}' is not a Rego policy",
+            "it must name its `package`",
+        )  # fmt: skip
+    if companion.what == "SQL":
+        from planner_provider.spec.values import MAX_TEMPLATE, template_problem
+
+        if len(text) > MAX_TEMPLATE:
+            return Problem(
+                "PLN313",
+                companion.path,
+                f"the file '{name}' has more than {MAX_TEMPLATE:,} characters",
+                "split the statements over several steps",
+            )
+        problem = template_problem(text) if "{{" in text or "{%" in text or "{#" in text else None
+        if problem:
+            return Problem(
+                "PLN228",
+                companion.path,
+                f"the template in '{name}' does not parse: {problem}",
+                None,
+            )
+    return Loaded(normpath(join(dirname(shown_beside), name)), text)
+
+
+def with_statement(data: dict[str, Any], path: SpecPath, text: str) -> dict[str, Any]:
+    """The data with the `file` under a path replaced by a `statement`; the rest is shared."""
+    replaced: dict[str, Any] = _replaced(data, path[:-1], text)
+    return replaced
+
+
+def _replaced(value: Any, path: SpecPath, text: str) -> Any:
+    if not path:
+        return {
+            ("statement" if key == "file" else key): (text if key == "file" else item)
+            for key, item in value.items()
+        }
+    part, rest = path[0], path[1:]
+    if isinstance(value, list) and isinstance(part, int):
+        return [
+            _replaced(item, rest, text) if index == part else item
+            for index, item in enumerate(value)
+        ]
+    return {
+        key: _replaced(item, rest, text) if key == part else item for key, item in value.items()
+    }
