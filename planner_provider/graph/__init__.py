@@ -1,0 +1,1 @@
+"""From typed documents to the plan as data: tasks, edges, retries, compensations, digest."""

@@ -1,0 +1,253 @@
+"""From a plan document to its ``PlanGraph``: the frame, the steps, and what undoes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+from planner_provider.graph.describe import describe_action
+from planner_provider.graph.digest import digest
+from planner_provider.graph.model import (
+    Compensation,
+    Contact,
+    Edge,
+    Group,
+    PlanGraph,
+    Source,
+    Task,
+    TaskKind,
+    Touched,
+)
+from planner_provider.spec.actions import Notify
+from planner_provider.spec.availability import unavailable
+from planner_provider.spec.folder import Catalog, PlanDocument
+from planner_provider.spec.plan import ActionHolder, Plan, PlanSpec, Retries, RollbackAction, Step
+
+EXECUTE = "execute"
+ROLLBACK = "rollback"
+FRAME_TIMEOUT = timedelta(minutes=10)
+FRAME_RETRIES = Retries(limit=3, delay=timedelta(seconds=5))
+UNDO_RETRIES = Retries(limit=3)
+
+
+def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
+    """Build the graph of a plan that the spec layer found to be valid."""
+    plan = document.plan
+    tasks, edges, compensations = _tasks(plan.spec)
+    groups = [Group(id=EXECUTE, summary="The steps of the plan")]
+    if compensations:
+        groups.append(Group(id=ROLLBACK, summary="What undoes the steps, last one first"))
+    graph = PlanGraph(
+        name=plan.metadata.name,
+        owner=plan.metadata.owner,
+        summary=plan.spec.summary,
+        description=plan.spec.description,
+        runbook=plan.spec.runbook,
+        labels=dict(sorted(plan.metadata.labels.items())),
+        parameters=plan.spec.parameters,
+        schedule=plan.spec.schedule,
+        touches=_touches(plan.spec),
+        guards=plan.spec.guards,
+        approval=plan.spec.approval,
+        groups=tuple(groups),
+        tasks=tuple(tasks),
+        edges=tuple(edges),
+        compensations=tuple(compensations),
+        contacts=_contacts(plan, catalog),
+        unavailable=tuple(item.what for item in unavailable(plan)),
+        source=Source(file=document.file, line=document.line),
+    )
+    return graph.model_copy(update={"digest": digest(graph)})
+
+
+def step_order(steps: Iterable[Step]) -> tuple[tuple[Step, tuple[str, ...]], ...]:
+    """Steps in an order that respects ``after``, each with the ids it comes after.
+
+    Among steps that could come next, the one that stands first in the spec does. ``after`` left
+    out means the step before; a cycle cannot occur, the spec layer has refused it.
+    """
+    listed = list(steps)
+    after: dict[str, tuple[str, ...]] = {}
+    for index, step in enumerate(listed):
+        default = (listed[index - 1].id,) if index else ()
+        after[step.id] = default if step.after is None else tuple(dict.fromkeys(step.after))
+    done: dict[str, Step] = {}
+    while len(done) < len(listed):
+        ready = next(
+            step
+            for step in listed
+            if step.id not in done and all(before in done for before in after[step.id])
+        )
+        done[ready.id] = ready
+    return tuple((step, after[step.id]) for step in done.values())
+
+
+def _touches(spec: PlanSpec) -> tuple[Touched, ...]:
+    strongest: dict[str, Touched] = {}
+    for touch in spec.touches:
+        known = strongest.get(touch.uri)
+        if known is None or known.mode == "shared":
+            strongest[touch.uri] = Touched(resource=touch.uri, mode=touch.mode)
+    return tuple(strongest[uri] for uri in sorted(strongest))
+
+
+def _contacts(plan: Plan, catalog: Catalog) -> tuple[Contact, ...]:
+    wanted = {plan.metadata.owner}
+    for step in plan.spec.steps:
+        holders: list[ActionHolder] = [step]
+        if isinstance(step.rollback, RollbackAction):
+            holders.append(step.rollback)
+        for holder in holders:
+            if isinstance(holder.action, Notify):
+                wanted.update(
+                    target.removeprefix("team:")
+                    for target in holder.action.to
+                    if target.startswith("team:")
+                )
+    teams = {name: catalog.teams[name] for name in sorted(wanted) if name in catalog.teams}
+    return tuple(Contact(team=name, connections=team.spec.notify) for name, team in teams.items())
+
+
+def _tasks(spec: PlanSpec) -> tuple[list[Task], list[Edge], list[Compensation]]:
+    ordered = step_order(spec.steps)
+    front = _front(spec)
+    steps = [_step(step, spec) for step, _ in ordered]
+    undos = [undo for step, _ in ordered if (undo := _undo(step, spec)) is not None]
+    verify = _verify(spec, TaskKind.VERIFY, "verify", "Check that the change is good")
+    recheck = _verify(
+        spec, TaskKind.VERIFY_ROLLBACK, "verify_rollback", "Check that all is as it was before"
+    )
+    decide = _teardown("decide", TaskKind.DECIDE, "Decide whether the change stays or is undone")
+    release = _teardown("release", TaskKind.RELEASE, "Give the locks back")
+    finish = _teardown("finish", TaskKind.FINISH, "Record the outcome", of="begin")
+
+    edges = [_edge(before.id, after.id) for before, after in pairwise(front)]
+    edges += _step_edges({step.id: after for step, after in ordered}, front[-1].id)
+    ends = [task.id for task in _leaves(steps, edges)]
+    if verify:
+        edges += [_edge(end, verify.id) for end in ends]
+        ends = [verify.id]
+    edges += [_edge(end, decide.id) for end in ends]
+    backward = [*reversed(undos), *([recheck] if recheck and undos else [])]
+    chain = [decide, *backward, release, finish]
+    edges += [_edge(before.id, after.id) for before, after in pairwise(chain)]
+    edges += [_edge(decide.id, task.id) for task in backward[1:]]
+
+    tasks = [*front, *steps, *([verify] if verify else []), decide, *backward, release, finish]
+    done = [Compensation(step=undo.step or "", task=undo.id) for undo in undos]
+    return tasks, edges, done
+
+
+def _step_edges(after: Mapping[str, tuple[str, ...]], start: str) -> list[Edge]:
+    edges: list[Edge] = []
+    for step, befores in after.items():
+        if befores:
+            edges += [_edge(f"{EXECUTE}.{before}", f"{EXECUTE}.{step}") for before in befores]
+        else:
+            edges.append(_edge(start, f"{EXECUTE}.{step}"))
+    return edges
+
+
+def _leaves(steps: list[Task], edges: list[Edge]) -> list[Task]:
+    has_downstream = {edge.upstream for edge in edges}
+    return [step for step in steps if step.id not in has_downstream]
+
+
+def _edge(upstream: str, downstream: str) -> Edge:
+    return Edge(upstream=upstream, downstream=downstream)
+
+
+def _front(spec: PlanSpec) -> list[Task]:
+    front = [
+        Task(id="begin", kind=TaskKind.BEGIN, summary="Begin the run", is_setup=True),
+        _frame("assess", TaskKind.ASSESS, "Check that the plan may run and pin its version"),
+    ]
+    if spec.approval and spec.approval.required != "never":
+        front.append(_waiting("approve", TaskKind.APPROVE, "Ask for approval"))
+    if spec.schedule and spec.schedule.calendar:
+        front.append(_waiting("window", TaskKind.WINDOW, "Wait until the window is open"))
+    if spec.guards.slos or spec.guards.budget:
+        front.append(_frame("guard", TaskKind.GUARD, "Check the guards before anything is changed"))
+    acquire = _frame("acquire", TaskKind.ACQUIRE, "Take the locks on all that is touched")
+    front.append(acquire.model_copy(update={"is_setup": True}))
+    return front
+
+
+def _frame(task_id: str, kind: TaskKind, summary: str) -> Task:
+    return Task(
+        id=task_id, kind=kind, summary=summary, retries=FRAME_RETRIES, timeout=FRAME_TIMEOUT
+    )
+
+
+def _waiting(task_id: str, kind: TaskKind, summary: str) -> Task:
+    """A task that waits for people or for time, which has its own end, not the frame's."""
+    return Task(id=task_id, kind=kind, summary=summary)
+
+
+def _teardown(task_id: str, kind: TaskKind, summary: str, of: str = "acquire") -> Task:
+    return _frame(task_id, kind, summary).model_copy(
+        update={"teardown_of": of, "trigger_rule": "all_done_setup_success"}
+    )
+
+
+def _step(step: Step, spec: PlanSpec) -> Task:
+    return Task(
+        id=f"{EXECUTE}.{step.id}",
+        kind=TaskKind.STEP,
+        group=EXECUTE,
+        step=step.id,
+        summary=step.summary or describe_action(step),
+        action=_only_action(step),
+        retries=step.retries or spec.defaults.retries,
+        timeout=step.timeout or spec.defaults.timeout,
+        pool=step.pool or spec.defaults.pool,
+        guards=step.guards,
+    )
+
+
+def _undo(step: Step, spec: PlanSpec) -> Task | None:
+    if step.rollback is None or step.rollback == "none":
+        return None
+    action: ActionHolder | None = None
+    if isinstance(step.rollback, RollbackAction):
+        action = _only_action(step.rollback)
+        how = describe_action(action)
+    else:
+        how = f"Undo {step.action_name} as it knows how"
+    return Task(
+        id=f"{ROLLBACK}.{step.id}",
+        kind=TaskKind.UNDO,
+        group=ROLLBACK,
+        step=step.id,
+        summary=how,
+        action=action,
+        teardown_of="acquire",
+        trigger_rule="all_done_setup_success",
+        retries=step.retries or UNDO_RETRIES,
+        timeout=step.timeout or spec.defaults.timeout,
+        pool=step.pool or spec.defaults.pool,
+    )
+
+
+def _verify(spec: PlanSpec, kind: TaskKind, task_id: str, summary: str) -> Task | None:
+    if spec.verify is None:
+        return None
+    after_rollback = kind is TaskKind.VERIFY_ROLLBACK
+    return Task(
+        id=task_id,
+        kind=kind,
+        summary=summary,
+        action=ActionHolder(verify=spec.verify),
+        teardown_of="acquire" if after_rollback else None,
+        trigger_rule="all_done_setup_success" if after_rollback else "all_success",
+        retries=spec.defaults.retries,
+        timeout=spec.defaults.timeout,
+    )
+
+
+def _only_action(holder: ActionHolder) -> ActionHolder:
+    name = holder.action_name
+    values: dict[str, Any] = {name: holder.action}
+    return ActionHolder.model_construct({name}, **values)

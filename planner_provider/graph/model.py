@@ -1,0 +1,210 @@
+"""``PlanGraph``: everything that decides what a plan does, frozen, as JSON, with a digest.
+
+The frame around the steps is the one that was tried in real Airflow (docs/architecture.md):
+whatever must happen anyway is a teardown.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from planner_provider.spec.actions import Approval
+from planner_provider.spec.plan import (
+    ActionHolder,
+    Guards,
+    Parameter,
+    Retries,
+    Schedule,
+    StepGuards,
+)
+from planner_provider.spec.values import Duration
+
+GRAPH_VERSION = 1
+"""Rises when the same spec gives another graph; part of the digest and of cache keys."""
+
+
+class Frozen(BaseModel):
+    """A part of a graph."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True
+    )
+
+
+class TaskKind(StrEnum):
+    """What a task is for; its place in the frame follows from it."""
+
+    BEGIN = "begin"
+    ASSESS = "assess"
+    APPROVE = "approve"
+    WINDOW = "window"
+    GUARD = "guard"
+    ACQUIRE = "acquire"
+    STEP = "step"
+    VERIFY = "verify"
+    DECIDE = "decide"
+    UNDO = "undo"
+    VERIFY_ROLLBACK = "verify_rollback"
+    RELEASE = "release"
+    FINISH = "finish"
+
+
+TriggerRule = Literal["all_success", "all_done_setup_success"]
+
+
+class Group(Frozen):
+    """A task group of the DAG."""
+
+    id: str
+    summary: str
+
+
+class Task(Frozen):
+    """One task of the DAG."""
+
+    id: str
+    """Task id in Airflow, with its group: ``execute.snapshot``."""
+    kind: TaskKind
+    summary: str
+    """What it does, in words; shown in Airflow."""
+    group: str | None = None
+    step: str | None = None
+    """The step that it carries out or undoes."""
+    action: ActionHolder | None = None
+    """What it does, for steps, their undoing, and verifications."""
+    is_setup: bool = False
+    teardown_of: str | None = None
+    """Task id of the setup that this is a teardown of."""
+    trigger_rule: TriggerRule = "all_success"
+    retries: Retries = Field(default_factory=lambda: Retries(limit=0))
+    timeout: Duration | None = None
+    pool: str | None = None
+    guards: StepGuards | None = None
+    """Asked before a step begins, in addition to the plan's guards."""
+
+    @property
+    def label(self) -> str:
+        """The id without its group."""
+        return self.id.rpartition(".")[2]
+
+
+class Edge(Frozen):
+    """``upstream`` comes before ``downstream``; both are task ids."""
+
+    upstream: str
+    downstream: str
+
+
+class Compensation(Frozen):
+    """Which task undoes which step. Undone in reverse order of ``PlanGraph.compensations``."""
+
+    step: str
+    task: str
+
+
+class Touched(Frozen):
+    """A resource that the plan changes (exclusive) or relies on (shared)."""
+
+    resource: str
+    mode: Literal["exclusive", "shared"]
+
+
+class Contact(Frozen):
+    """The connections by which a team is told things."""
+
+    team: str
+    connections: tuple[str, ...]
+
+
+class Source(Frozen):
+    """Where the plan stands. Not part of the digest: moving a file changes no plan."""
+
+    file: str
+    line: int
+
+
+class PlanGraph(Frozen):
+    """A plan, compiled: what Airflow runs and what people review."""
+
+    graph_version: int = GRAPH_VERSION
+    name: str
+    owner: str
+    summary: str
+    description: str | None = None
+    runbook: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    schedule: Schedule | None = None
+    touches: tuple[Touched, ...] = ()
+    guards: Guards = Field(default_factory=Guards)
+    approval: Approval | None = None
+    groups: tuple[Group, ...] = ()
+    tasks: tuple[Task, ...]
+    """In an order in which each task comes after its upstream tasks."""
+    edges: tuple[Edge, ...]
+    compensations: tuple[Compensation, ...] = ()
+    """In the order in which the steps are done."""
+    contacts: tuple[Contact, ...] = ()
+    unavailable: tuple[str, ...] = ()
+    """What this release cannot run yet, in words. Not part of the digest."""
+    source: Source | None = None
+    digest: str = ""
+    """SHA-256 of everything above but ``unavailable`` and ``source``, in hexadecimal."""
+
+    @cached_property
+    def by_id(self) -> dict[str, Task]:
+        """Tasks by task id."""
+        return {task.id: task for task in self.tasks}
+
+    @cached_property
+    def steps(self) -> tuple[Task, ...]:
+        """The tasks of the steps, in the order of the spec as far as edges allow."""
+        return tuple(task for task in self.tasks if task.kind is TaskKind.STEP)
+
+    @property
+    def short_digest(self) -> str:
+        """The first eight characters of the digest, as shown to people."""
+        return self.digest[:8]
+
+    def upstream(self, task_id: str) -> tuple[str, ...]:
+        """Task ids directly before this one."""
+        return self._neighbours[0].get(task_id, ())
+
+    def downstream(self, task_id: str) -> tuple[str, ...]:
+        """Task ids directly after this one."""
+        return self._neighbours[1].get(task_id, ())
+
+    def undo_of(self, step: str) -> Task | None:
+        """The task that undoes a step, if it has one."""
+        for item in self.compensations:
+            if item.step == step:
+                return self.by_id[item.task]
+        return None
+
+    @property
+    def ttl(self) -> timedelta | None:
+        """How long the decision to run stays valid after ``assess``."""
+        return self.guards.ttl
+
+    @cached_property
+    def _neighbours(self) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+        up: dict[str, tuple[str, ...]] = {}
+        down: dict[str, tuple[str, ...]] = {}
+        for edge in self.edges:
+            up[edge.downstream] = (*up.get(edge.downstream, ()), edge.upstream)
+            down[edge.upstream] = (*down.get(edge.upstream, ()), edge.downstream)
+        return up, down
+
+    def to_json(self) -> str:
+        """The graph as compact JSON, without what has its default value."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PlanGraph:
+        """Read what ``to_json`` wrote. Raises ``pydantic.ValidationError`` for anything else."""
+        return cls.model_validate_json(text)
