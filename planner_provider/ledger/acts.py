@@ -1,0 +1,199 @@
+"""The journal of acts: intent before anything is changed, life signs, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from planner_provider.ledger import leases, runs
+from planner_provider.ledger.authority import refusal
+from planner_provider.ledger.journal import Journal, StepStatus
+from planner_provider.ledger.rows import Act, ActResult, ActRole, Claim
+from planner_provider.ledger.schema import ACTS
+
+
+class Permit(StrEnum):
+    """What a task that wants to act is told."""
+
+    GRANTED = "granted"
+    """Its intent is written: act."""
+    ALREADY_DONE = "already done"
+    NOTHING_TO_UNDO = "nothing to undo"
+    BUSY = "busy"
+    """An earlier attempt may still be acting: wait until it is quiet, then ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The answer to a claim."""
+
+    permit: Permit
+    plan_id: str
+    act: Act | None = None
+    """The act that was begun, or the earlier one that makes it needless."""
+    open_acts: tuple[Act, ...] = ()
+    """With BUSY: the acts to wait for."""
+
+
+def of_run(connection: Connection, plan_id: str) -> tuple[Act, ...]:
+    """All acts of a run, oldest first."""
+    query = select(ACTS).where(ACTS.c.plan_id == plan_id).order_by(ACTS.c.id)
+    return tuple(_act(row) for row in connection.execute(query))
+
+
+def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
+    """Check the authority to act and write the intent, in one transaction.
+
+    Raises what ``authority.refusal`` gives.
+    """
+    run = runs.find(connection, claim.dag_id, claim.run_id, lock=True)
+    acts = of_run(connection, run.plan_id) if run else ()
+    lease = leases.live(connection, run.plan_id) if run else None
+    before = Journal(a for a in acts if not _is_own_and_open(a, claim))
+    state = before.of(claim.step, claim.map_index)
+    needless = _needless(claim, state.status)
+    refused = refusal(claim, run, lease, before, now)
+    if refused and not (needless and run and run.key.digest == claim.digest):
+        raise refused
+    if run is None:
+        raise AssertionError("a claim without a run is refused above")
+    if needless:
+        return Begin(needless, run.plan_id, state.last)
+    generation = lease.generation if lease and claim.role is not ActRole.CHECK else None
+    opened = [act for act in acts if _is_own_and_open(act, claim)]
+    parked = next((act for act in reversed(opened) if claim.resumes and act.parked_at), None)
+    if parked is not None:
+        return Begin(Permit.GRANTED, run.plan_id, _unpark(connection, parked, generation, now))
+    busy = tuple(act for act in opened if act.may_act and claim.role is not ActRole.CHECK)
+    if busy:
+        return Begin(Permit.BUSY, run.plan_id, open_acts=busy)
+    for act in opened:
+        end(connection, act.id, ActResult.UNKNOWN, "given up: a later try began", now)
+    act_id: int = connection.execute(
+        ACTS.insert()
+        .values(
+            plan_id=run.plan_id,
+            generation=generation,
+            step=claim.step,
+            role=claim.role.value,
+            try_number=claim.try_number,
+            map_index=claim.map_index,
+            intent_at=now,
+            alive_at=now,
+        )
+        .returning(ACTS.c.id)
+    ).scalar_one()
+    return Begin(Permit.GRANTED, run.plan_id, _get(connection, act_id))
+
+
+def sign_of_life(connection: Connection, act_id: int, now: datetime) -> str | None:
+    """Write that the act goes on. Gives the reason if it must stop instead."""
+    act = _get(connection, act_id)
+    if act.ended_at is not None:
+        return f"this act was taken to be over ({act.result}: {act.detail}); another try may act"
+    if act.role is ActRole.STEP:
+        lease = leases.latest(connection, act.plan_id)
+        if lease is None or lease.generation != act.generation or lease.released_at is not None:
+            return "the run no longer holds the locks that this act began with"
+        if lease.closing_at is not None:
+            return f"the run is being wound up since {lease.closing_at:%H:%M:%S} UTC"
+        run = runs.get(connection, act.plan_id)
+        if run and run.abort_at is not None and run.abort_at >= lease.taken_at:
+            return f"a person stopped the run at {run.abort_at:%H:%M:%S} UTC"
+    connection.execute(
+        update(ACTS).where(ACTS.c.id == act_id, ACTS.c.ended_at.is_(None)).values(alive_at=now)
+    )
+    return None
+
+
+def park(connection: Connection, act_id: int, now: datetime) -> None:
+    """The task is deferred: from now on no process acts, and no life signs come."""
+    connection.execute(
+        update(ACTS)
+        .where(ACTS.c.id == act_id, ACTS.c.ended_at.is_(None))
+        .values(parked_at=now, alive_at=now)
+    )
+
+
+def end(
+    connection: Connection, act_id: int, result: ActResult, detail: str | None, now: datetime
+) -> bool:
+    """Write how the act ended. ``False`` if that was already written, by itself or by others."""
+    done = connection.execute(
+        update(ACTS)
+        .where(ACTS.c.id == act_id, ACTS.c.ended_at.is_(None))
+        .values(ended_at=now, result=result.value, detail=detail)
+    )
+    return done.rowcount > 0
+
+
+def end_silent(
+    connection: Connection, seen: Mapping[int, datetime], now: datetime
+) -> tuple[int, ...]:
+    """End the acts that gave no sign of life since ``seen`` (act id -> last sign), as unknown."""
+    ended = []
+    for act_id, alive_at in seen.items():
+        done = connection.execute(
+            update(ACTS)
+            .where(ACTS.c.id == act_id, ACTS.c.ended_at.is_(None), ACTS.c.alive_at == alive_at)
+            .values(ended_at=now, result=ActResult.UNKNOWN.value, detail="its process fell silent")
+        )
+        if done.rowcount:
+            ended.append(act_id)
+    return tuple(ended)
+
+
+def _needless(claim: Claim, status: StepStatus) -> Permit | None:
+    if claim.role is ActRole.STEP and status is StepStatus.DONE:
+        return Permit.ALREADY_DONE
+    if claim.role is ActRole.UNDO:
+        if status is StepStatus.UNDONE:
+            return Permit.ALREADY_DONE
+        if status is StepStatus.UNTOUCHED:
+            return Permit.NOTHING_TO_UNDO
+    return None
+
+
+def _is_own_and_open(act: Act, claim: Claim) -> bool:
+    return (
+        act.is_open
+        and act.step == claim.step
+        and act.role is claim.role
+        and act.map_index == claim.map_index
+    )
+
+
+def _unpark(connection: Connection, act: Act, generation: int | None, now: datetime) -> Act:
+    connection.execute(
+        update(ACTS)
+        .where(ACTS.c.id == act.id)
+        .values(parked_at=None, alive_at=now, generation=generation)
+    )
+    return _get(connection, act.id)
+
+
+def _get(connection: Connection, act_id: int) -> Act:
+    return _act(connection.execute(select(ACTS).where(ACTS.c.id == act_id)).one())
+
+
+def _act(row: Row[Any]) -> Act:
+    return Act(
+        id=row.id,
+        plan_id=row.plan_id,
+        generation=row.generation,
+        step=row.step,
+        role=ActRole(row.role),
+        try_number=row.try_number,
+        map_index=row.map_index,
+        intent_at=row.intent_at,
+        alive_at=row.alive_at,
+        parked_at=row.parked_at,
+        ended_at=row.ended_at,
+        result=None if row.result is None else ActResult(row.result),
+        detail=row.detail,
+    )

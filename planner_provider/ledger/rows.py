@@ -1,0 +1,192 @@
+"""What the ledger gives and takes, as frozen values. All times are aware datetimes in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a run of a plan ended. What each means exactly stands in ``ledger.outcome``."""
+
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled_back"
+    ROLLBACK_FAILED = "rollback_failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    BLOCKED = "blocked"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+
+class ActRole(StrEnum):
+    """What an act was for."""
+
+    STEP = "step"
+    UNDO = "undo"
+    CHECK = "check"
+    """Reads only: a verification of the whole plan."""
+
+
+class ActResult(StrEnum):
+    """How an act ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """It ended with an error. It may have changed something before."""
+    UNKNOWN = "unknown"
+    """Its process was stopped or fell silent, or it said itself that it does not know."""
+
+
+class Verdict(StrEnum):
+    """What ``decide`` decided about a run."""
+
+    KEEP = "keep"
+    UNDO = "undo"
+
+
+class Mode(StrEnum):
+    """How a resource is held."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """Names one run of one version of a plan."""
+
+    plan_id: str
+    plan: str
+    dag_id: str
+    run_id: str
+    digest: str
+    """Digest of the compiled plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRun:
+    """A run of a plan, with the version that it is bound to."""
+
+    key: RunKey
+    assessed_at: datetime | None
+    """When ``assess`` let it go on; ``None`` if it never did."""
+    expires_at: datetime | None
+    """From then on no step may begin."""
+    parameters: Mapping[str, Any]
+    abort_at: datetime | None
+    """When a person stopped the run."""
+    outcome: Outcome | None
+    reason: str | None
+    finished_at: datetime | None
+
+    @property
+    def plan_id(self) -> str:
+        """The plan ID."""
+        return self.key.plan_id
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that wants to act, and what it knows of its place in the plan."""
+
+    dag_id: str
+    run_id: str
+    digest: str
+    """Digest that the task was compiled from."""
+    role: ActRole
+    step: str
+    """Id of the step; of the task, for checks."""
+    after: tuple[str, ...] = ()
+    """Steps that must be done, and not undone, before."""
+    try_number: int = 1
+    map_index: int = -1
+    repeatable: bool = True
+    """Whether acting again is harmless when an earlier result is unknown."""
+    resumes: bool = False
+    """Whether the task goes on after it was deferred."""
+    actor: str = "task"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One attempt to change something: intent, life signs, end."""
+
+    id: int
+    plan_id: str
+    generation: int | None
+    """The lease under which it acts; ``None`` for checks."""
+    step: str
+    role: ActRole
+    try_number: int
+    map_index: int
+    intent_at: datetime
+    alive_at: datetime
+    parked_at: datetime | None
+    """Since when it is deferred: no process acts, and no life signs come."""
+    ended_at: datetime | None
+    result: ActResult | None
+    detail: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self.ended_at is None
+
+    @property
+    def may_act(self) -> bool:
+        """Whether a process may be acting on it now."""
+        return self.ended_at is None and self.parked_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A resource and how it is wanted or held."""
+
+    resource: str
+    mode: Mode = Mode.EXCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one run to change what it touches."""
+
+    generation: int
+    """Rises with every lease that is given, over all plans: fit as a fencing token."""
+    plan_id: str
+    taken_at: datetime
+    closing_at: datetime | None
+    """From then on no step may begin, and those that act are told to stop."""
+    verdict: Verdict | None
+    released_at: datetime | None
+    holds: tuple[Hold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPlan:
+    """The last good compilation of a plan."""
+
+    plan: str
+    digest: str
+    graph: str
+    """JSON of the ``PlanGraph``."""
+    file: str
+    spec_sha: str
+    compiled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit trail. ``hash`` covers everything else and the hash before."""
+
+    seq: int
+    at: datetime
+    plan_id: str | None
+    actor: str
+    what: str
+    detail: Mapping[str, Any]
+    prev_hash: str
+    hash: str = field(repr=False)

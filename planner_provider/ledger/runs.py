@@ -1,0 +1,104 @@
+"""Runs of plans: bound to a version, given a time to live, ended with an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from planner_provider.errors import SupersededError
+from planner_provider.ledger.authority import version_refusal
+from planner_provider.ledger.rows import Outcome, PlanRun, RunKey
+from planner_provider.ledger.schema import PLAN_RUNS
+
+
+def find(connection: Connection, dag_id: str, run_id: str, *, lock: bool = False) -> PlanRun | None:
+    """The run as the ledger knows it. With ``lock`` nobody else changes it until the end."""
+    query = select(PLAN_RUNS).where(PLAN_RUNS.c.dag_id == dag_id, PLAN_RUNS.c.run_id == run_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _run(row)
+
+
+def get(connection: Connection, plan_id: str, *, lock: bool = False) -> PlanRun | None:
+    """The run with this plan ID."""
+    query = select(PLAN_RUNS).where(PLAN_RUNS.c.plan_id == plan_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _run(row)
+
+
+def pin(
+    connection: Connection,
+    key: RunKey,
+    *,
+    expires_at: datetime | None,
+    parameters: Mapping[str, Any],
+    now: datetime,
+) -> PlanRun:
+    """Bind a run to a version, or find that it is. Raises ``SupersededError`` for another one."""
+    known = ensure(connection, key)
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == known.plan_id)
+        .values(
+            assessed_at=now,
+            expires_at=expires_at,
+            parameters=dict(parameters),
+            abort_at=None,
+        )
+    )
+    run = get(connection, key.plan_id)
+    if run is None:
+        raise AssertionError("the run was written above")
+    return run
+
+
+def ensure(connection: Connection, key: RunKey) -> PlanRun:
+    """Find the run, or write it down as not assessed. Raises ``SupersededError``."""
+    known = find(connection, key.dag_id, key.run_id, lock=True)
+    if known is not None:
+        superseded: SupersededError | None = version_refusal(key.digest, known)
+        if superseded:
+            raise superseded
+        return known
+    connection.execute(
+        PLAN_RUNS.insert().values(
+            plan_id=key.plan_id,
+            plan=key.plan,
+            dag_id=key.dag_id,
+            run_id=key.run_id,
+            digest=key.digest,
+            parameters={},
+        )
+    )
+    return PlanRun(key, None, None, {}, None, None, None, None)
+
+
+def set_outcome(
+    connection: Connection, plan_id: str, outcome: Outcome, reason: str, now: datetime
+) -> None:
+    """Write how it ended, over what may stand there."""
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == plan_id)
+        .values(outcome=outcome.value, reason=reason, finished_at=now)
+    )
+
+
+def set_abort(connection: Connection, plan_id: str, now: datetime) -> None:
+    """Write down that a person stopped the run."""
+    connection.execute(update(PLAN_RUNS).where(PLAN_RUNS.c.plan_id == plan_id).values(abort_at=now))
+
+
+def _run(row: Row[Any]) -> PlanRun:
+    return PlanRun(
+        key=RunKey(row.plan_id, row.plan, row.dag_id, row.run_id, row.digest),
+        assessed_at=row.assessed_at,
+        expires_at=row.expires_at,
+        parameters=row.parameters,
+        abort_at=row.abort_at,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        reason=row.reason,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,147 @@
+"""The tables. Migrations make them; ``HEAD`` is the version that this code works with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+HEAD = "0001"
+VERSION_TABLE = "planner_ledger_version"
+
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC. A datetime without zone is refused, it could mean anything."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; SQLite keeps no zone, so it is cut off there."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give back an aware datetime in UTC."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+PLAN_RUNS = Table(
+    "plan_runs",
+    METADATA,
+    Column("plan_id", String(200), primary_key=True),
+    Column("plan", String(100), nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("assessed_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Column("parameters", JSON, nullable=False),
+    Column("abort_at", UtcDateTime),
+    Column("outcome", String(20)),
+    Column("reason", Text),
+    Column("finished_at", UtcDateTime),
+    UniqueConstraint("dag_id", "run_id"),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("generation", BigId, primary_key=True, autoincrement=True),
+    Column("plan_id", ForeignKey("plan_runs.plan_id"), nullable=False),
+    Column("taken_at", UtcDateTime, nullable=False),
+    Column("closing_at", UtcDateTime),
+    Column("verdict", String(10)),
+    Column("released_at", UtcDateTime),
+    Index(None, "plan_id", "released_at"),
+    sqlite_autoincrement=True,
+)
+
+LEASE_RESOURCES = Table(
+    "lease_resources",
+    METADATA,
+    Column("generation", ForeignKey("leases.generation"), primary_key=True),
+    Column("resource", String(500), primary_key=True),
+    Column("mode", String(10), nullable=False),
+    Index(None, "resource"),
+)
+
+ACTS = Table(
+    "acts",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("plan_id", ForeignKey("plan_runs.plan_id"), nullable=False),
+    Column("generation", ForeignKey("leases.generation")),
+    Column("step", String(250), nullable=False),
+    Column("role", String(10), nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("intent_at", UtcDateTime, nullable=False),
+    Column("alive_at", UtcDateTime, nullable=False),
+    Column("parked_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("result", String(10)),
+    Column("detail", Text),
+    Index(None, "plan_id"),
+    sqlite_autoincrement=True,
+)
+
+COMPILED_PLANS = Table(
+    "compiled_plans",
+    METADATA,
+    Column("plan", String(100), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("graph", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("spec_sha", String(64), nullable=False),
+    Column("compiled_at", UtcDateTime, nullable=False),
+)
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("seq", BigId, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("plan_id", String(200)),
+    Column("actor", String(250), nullable=False),
+    Column("what", String(50), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index(None, "plan_id"),
+    sqlite_autoincrement=True,
+)

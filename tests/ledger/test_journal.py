@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from planner_provider.ledger.journal import Journal, StepStatus
+from planner_provider.ledger.rows import Act, ActResult, ActRole
+from tests.ledger.cases import act
+
+DONE, FAILED, UNKNOWN = ActResult.DONE, ActResult.FAILED, ActResult.UNKNOWN
+UNDO = ActRole.UNDO
+
+
+@pytest.mark.parametrize(
+    ("acts", "status", "must_be_undone"),
+    [
+        ([], StepStatus.UNTOUCHED, False),
+        ([act(1, result=None)], StepStatus.ACTING, True),
+        ([act(1, result=DONE)], StepStatus.DONE, True),
+        ([act(1, result=FAILED)], StepStatus.FAILED, True),
+        ([act(1, result=UNKNOWN)], StepStatus.UNKNOWN, True),
+        ([act(1, result=FAILED), act(2, result=DONE)], StepStatus.DONE, True),
+        ([act(1), act(2, role=UNDO, result=None)], StepStatus.UNDOING, True),
+        ([act(1), act(2, role=UNDO, result=DONE)], StepStatus.UNDONE, False),
+        ([act(1), act(2, role=UNDO, result=FAILED)], StepStatus.UNDO_FAILED, True),
+        ([act(1), act(2, role=UNDO, result=UNKNOWN)], StepStatus.UNDO_FAILED, True),
+        (
+            [act(1), act(2, role=UNDO, result=FAILED), act(3, role=UNDO)],
+            StepStatus.UNDONE,
+            False,
+        ),
+        ([act(1, map_index=0), act(2, map_index=1, result=FAILED)], StepStatus.FAILED, True),
+        ([act(1, map_index=0), act(2, map_index=1), act(3, role=UNDO)], StepStatus.UNDONE, False),
+        (
+            [act(1, map_index=0), act(2, map_index=1), act(3, role=UNDO, map_index=1)],
+            StepStatus.PARTLY_UNDONE,
+            True,
+        ),
+    ],
+)
+def test_the_acts_of_a_step_say_where_it_stands(
+    acts: list[Act], status: StepStatus, must_be_undone: bool
+) -> None:
+    state = Journal(acts)["s1"]
+    assert state.status is status
+    assert state.must_be_undone is must_be_undone
+
+
+def test_a_mapped_part_has_a_state_of_its_own() -> None:
+    acts = [act(1, map_index=0), act(2, map_index=1), act(3, role=UNDO, map_index=1)]
+    assert Journal(acts).of("s1", 0).status is StepStatus.DONE
+    assert Journal(acts).of("s1", 1).status is StepStatus.UNDONE
+
+
+def test_the_order_is_that_of_the_ids() -> None:
+    assert Journal([act(2), act(1, result=FAILED)])["s1"].status is StepStatus.DONE
+
+
+class TestChecked:
+    def check(self, id_: int, result: ActResult | None = DONE) -> Act:
+        return act(id_, step="verify", role=ActRole.CHECK, result=result)
+
+    def test_a_check_counts_if_it_came_last(self) -> None:
+        assert Journal([act(1), self.check(2)]).checked("verify")
+        assert not Journal([self.check(1), act(2)]).checked("verify")
+        assert not Journal([act(1), self.check(2), act(3, role=UNDO)]).checked("verify")
+
+    def test_only_a_last_one_that_passed_counts(self) -> None:
+        assert not Journal([]).checked("verify")
+        assert not Journal([self.check(1), self.check(2, FAILED)]).checked("verify")
+        assert not Journal([self.check(1, None)]).checked("verify")
+        assert Journal([self.check(1, FAILED), self.check(2)]).checked("verify")
+
+    def test_another_check_does_not_count(self) -> None:
+        assert not Journal([self.check(1)]).checked("verify_rollback")
