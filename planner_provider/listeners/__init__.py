@@ -1,0 +1,1 @@
+"""What Airflow tells us by itself."""

@@ -1,0 +1,58 @@
+"""The first task of a run: may it start at all, and which version of the plan does it run?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from planner_provider.errors import NotAvailableError
+from planner_provider.operators.frame_task import FrameOperator, FrameTask
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AssessOperator(FrameOperator):
+    """Refuse what cannot run, before anything is touched; bind the run to its version.
+
+    :param unavailable: what the plan asks for and this release cannot do, in words.
+    :param ttl: how long the decision to run stays valid; ``None`` for ever.
+    """
+
+    def __init__(
+        self, *, unavailable: tuple[str, ...] = (), ttl: timedelta | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.unavailable = unavailable
+        self.ttl = ttl
+
+    def run_task(self, task: FrameTask, context: Context) -> dict[str, str]:
+        """Bind the run. Raises ``NotAvailableError`` or ``SupersededError``."""
+        if self.unavailable:
+            raise NotAvailableError(
+                f"This release cannot do what plan {task.ref.plan} asks for: "
+                f"{'; '.join(self.unavailable)}. Nothing was touched. Take it out of the plan, or "
+                "install a release that has it."
+            )
+        now = self.clock.now()
+        run = task.ledger.pin_run(
+            task.key,
+            expires_at=now + self.ttl if self.ttl else None,
+            parameters=_parameters(context),
+            actor=task.actor,
+            now=now,
+        )
+        self.log.info("Run %s is bound to version %s.", run.plan_id, run.key.digest[:8])
+        if run.expires_at:
+            self.log.info("No step may begin after %s.", run.expires_at.isoformat())
+        return {"plan_id": run.plan_id, "digest": run.key.digest}
+
+
+def _parameters(context: Context) -> Mapping[str, Any]:
+    """The values that the run was started with, validated by Airflow, with secrets masked."""
+    from airflow.sdk.log import redact
+
+    params = context["params"]
+    values = params.dump() if hasattr(params, "dump") else dict(params)
+    return {name: redact(value, name) for name, value in values.items()}

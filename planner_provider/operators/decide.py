@@ -1,0 +1,149 @@
+"""The change stays, or it is undone: decided from the journal, when nothing acts any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.skipmixin import SkipMixin
+
+from planner_provider.errors import NoAuthorityError
+from planner_provider.ledger.authority import CLEAR_ACQUIRE, version_refusal
+from planner_provider.ledger.journal import Journal, StepStatus
+from planner_provider.ledger.rows import ActRole, Lease, PlanRun, Verdict
+from planner_provider.operators.frame_task import FrameOperator, FrameTask
+from planner_provider.operators.outline import StepOutline
+from planner_provider.operators.quiet import wait_for_quiet
+from planner_provider.operators.settings import load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided, why, and which teardowns are not needed."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    undo: tuple[str, ...]
+    """Task ids of compensations that must run."""
+    skip: tuple[str, ...]
+    """Task ids of compensations and of the check after them that need not run."""
+
+
+class DecideOperator(FrameOperator, SkipMixin):
+    """Wait until no step acts, decide, and skip the compensations that are not needed.
+
+    :param steps: the steps in the order in which they are done.
+    :param verify: task id of the verification after the last step, if there is one.
+    :param verify_rollback: task id of the verification after a rollback, if there is one. It and
+        every compensation must be directly downstream of this task, else they cannot be skipped.
+    """
+
+    inherits_from_skipmixin = True
+
+    def __init__(
+        self,
+        *,
+        steps: tuple[StepOutline, ...],
+        verify: str | None = None,
+        verify_rollback: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.steps = steps
+        self.verify = verify
+        self.verify_rollback = verify_rollback
+
+    def run_task(self, task: FrameTask, context: Context) -> None:
+        """Decide. Raises ``SupersededError`` or ``NoAuthorityError``."""
+        run = task.ledger.run_of(task.dag_id, task.run_id)
+        lease = task.ledger.close_lease(run.plan_id, now=self.clock.now()) if run else None
+        if run is None or lease is None:
+            raise NoAuthorityError(
+                f"The run holds no locks, so there is nothing to decide. {CLEAR_ACQUIRE}."
+            )
+        self._wait(task, run)
+        refused = version_refusal(task.ref.digest, run)
+        if refused:
+            raise refused
+        run = task.ledger.run_of(task.dag_id, task.run_id) or run
+        journal = Journal(task.ledger.acts_of(run.plan_id))
+        decision = decide(self.steps, journal, run, lease, self.verify, self.verify_rollback)
+        task.ledger.record_verdict(
+            run.plan_id,
+            lease.generation,
+            decision.verdict,
+            detail={
+                "reasons": list(decision.reasons),
+                "undo": list(decision.undo),
+                "steps": {s.step: journal[s.step].status.value for s in self.steps},
+            },
+            actor=task.actor,
+            now=self.clock.now(),
+        )
+        self._tell(decision)
+        if decision.skip:
+            unwanted = [self.dag.get_task(task_id) for task_id in decision.skip]
+            self.skip(context["ti"], unwanted)
+
+    def _wait(self, task: FrameTask, run: PlanRun) -> None:
+        wait_for_quiet(
+            task.ledger,
+            run.plan_id,
+            lambda act: act.role is not ActRole.CHECK,
+            silence=load_settings().silence,
+            actor=task.actor,
+            clock=self.clock,
+            tell=self.log.info,
+        )
+        parked = {
+            act.id: act.alive_at
+            for act in task.ledger.acts_of(run.plan_id)
+            if act.is_open and act.role is not ActRole.CHECK
+        }
+        if parked:
+            task.ledger.end_silent_acts(run.plan_id, parked, actor=task.actor, now=self.clock.now())
+
+    def _tell(self, decision: Decision) -> None:
+        stays = decision.verdict is Verdict.KEEP
+        self.log.info("Decision: %s.", "the change stays" if stays else "the change is undone")
+        for reason in decision.reasons:
+            self.log.info("- %s", reason)
+        if decision.undo:
+            self.log.info("To undo, in this order: %s.", ", ".join(decision.undo))
+
+
+def decide(
+    steps: tuple[StepOutline, ...],
+    journal: Journal,
+    run: PlanRun,
+    lease: Lease,
+    verify: str | None,
+    verify_rollback: str | None,
+) -> Decision:
+    """Decide from the journal. Pure."""
+    reasons = [
+        f"step {step.step} is {journal[step.step].status.value}"
+        for step in steps
+        if journal[step.step].status is not StepStatus.DONE
+    ]
+    if verify is not None and not journal.checked(verify):
+        reasons.append("the verification after the last step did not pass")
+    if run.abort_at is not None and run.abort_at >= lease.taken_at:
+        reasons.append("a person stopped the run")
+    undos = [(step, step.undo) for step in reversed(steps) if step.undo is not None]
+    if not reasons:
+        needless = [undo for _, undo in undos]
+        return Decision(
+            Verdict.KEEP,
+            ("every step is done" + (" and verified" if verify else ""),),
+            undo=(),
+            skip=(*needless, *([verify_rollback] if verify_rollback else [])),
+        )
+    needed = tuple(undo for step, undo in undos if journal[step.step].must_be_undone)
+    skip = [undo for _, undo in undos if undo not in needed]
+    if verify_rollback and not needed:
+        skip.append(verify_rollback)
+    return Decision(Verdict.UNDO, tuple(reasons), undo=needed, skip=tuple(skip))

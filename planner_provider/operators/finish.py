@@ -1,0 +1,215 @@
+"""The last task of a run: its outcome, and a summary for whoever reads it at night."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from planner_provider.ledger.journal import Journal, StepStatus
+from planner_provider.ledger.outcome import Conclusion, RunFacts, conclude
+from planner_provider.ledger.rows import Act, ActRole, Outcome, PlanRun
+from planner_provider.operators.failures import Failure, failures
+from planner_provider.operators.frame_task import FrameOperator, FrameTask
+from planner_provider.operators.outline import StepOutline
+from planner_provider.operators.release import release_locks
+from planner_provider.spec.values import format_duration
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+NEXT = {
+    Outcome.SUCCEEDED: "Nothing.",
+    Outcome.ROLLED_BACK: "Mend what stopped the run, then start a new one.",
+    Outcome.ROLLBACK_FAILED: (
+        "Look now. Either mend what the rollback failed on and clear the task `acquire` with "
+        "everything downstream: it tries the rollback again. Or undo by hand what is left."
+    ),
+    Outcome.FAILED: "Mend what stopped the run, then start a new one.",
+    Outcome.REJECTED: "Ask the approver what is missing, change the plan, start a new run.",
+    Outcome.EXPIRED: "Start a new run.",
+    Outcome.BLOCKED: "Mend what blocked it, or wait until it allows the run; start a new one.",
+    Outcome.ABORTED: "Nothing, or start a new run.",
+}
+NEXT_LEFT = (
+    "Look whether what is left may stay. To go on with this run, mend what stopped it and clear "
+    "the task `acquire` with everything downstream: steps that are done stay done."
+)
+
+
+class FinishOperator(FrameOperator):
+    """Write the outcome and fail the run unless the change is in. The teardown of ``begin``.
+
+    ``ledger.outcome`` says what each outcome means.
+
+    :param steps: the steps in the order in which they are done.
+    :param verify: task id of the verification after the last step, if there is one.
+    :param verify_rollback: task id of the verification after a rollback, if there is one.
+    :param front: task ids before the steps, ``begin`` left out.
+    :param approvals: task ids that ask for approval.
+    :param runbook: where people read on.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: tuple[StepOutline, ...],
+        verify: str | None = None,
+        verify_rollback: str | None = None,
+        front: tuple[str, ...] = (),
+        approvals: tuple[str, ...] = (),
+        runbook: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.steps = steps
+        self.verify = verify
+        self.verify_rollback = verify_rollback
+        self.front = front
+        self.approvals = approvals
+        self.runbook = runbook
+
+    def run_task(self, task: FrameTask, context: Context) -> None:
+        """Write the outcome. Raises ``AirflowFailException`` unless it is ``succeeded``."""
+        if release_locks(task, self.clock):
+            # `release` does not run when `acquire` ended badly after it took the locks
+            self.log.warning("The run still held its locks; they are given back now.")
+        run = task.ledger.run_of(task.dag_id, task.run_id)
+        plan_id = run.plan_id if run else task.key.plan_id
+        journal = Journal(task.ledger.acts_of(plan_id) if run else ())
+        found = failures(task.ledger.audit_of(plan_id))
+        lease = task.ledger.last_lease(plan_id)
+        facts = self._facts(
+            journal, run, found, _task_states(context), lease.verdict if lease else None
+        )
+        conclusion = conclude(facts)
+        ti = context["ti"]
+        ti.xcom_push(key="outcome", value=conclusion.outcome.value)
+        ti.xcom_push(key="plan_id", value=plan_id)
+        now = self.clock.now()
+        task.ledger.finish_run(
+            run.key if run else task.key,
+            conclusion.outcome,
+            conclusion.reason,
+            actor=task.actor,
+            now=now,
+        )
+        for line in self._summary(plan_id, conclusion, _started(run, context), now):
+            self.log.info("%s", line)
+        if conclusion.outcome is not Outcome.SUCCEEDED:
+            raise AirflowFailException(f"{conclusion.outcome.value}: {conclusion.reason}")
+
+    def _facts(
+        self,
+        journal: Journal,
+        run: PlanRun | None,
+        found: dict[str, Failure],
+        states: dict[str, str | None],
+        verdict: Any,
+    ) -> RunFacts:
+        rejected = self._rejected(states)
+        skipped = any(
+            states.get(task_id) == "skipped"
+            for task_id in (*self.front, *(step.task_id for step in self.steps))
+        )
+        unanswered = any(states.get(task_id) == "failed" for task_id in self.approvals)
+        aborted = (run is not None and run.abort_at is not None) or (
+            skipped and not rejected and not found
+        )
+        why = "A person stopped the run." if aborted else self._why(journal, found)
+        return RunFacts(
+            steps=tuple(step.fact(journal) for step in self.steps),
+            verdict=verdict,
+            verified=None if self.verify is None else journal.checked(self.verify),
+            rollback_verified=(
+                None if self.verify_rollback is None else journal.checked(self.verify_rollback)
+            ),
+            why="An approver said no." if rejected else why,
+            rejected=rejected,
+            expired=unanswered or any(f.error == "ExpiredError" for f in found.values()),
+            aborted=aborted,
+            blocked=any(states.get(task_id) != "success" for task_id in self.front),
+        )
+
+    def _rejected(self, states: dict[str, str | None]) -> bool:
+        """An approval that was answered (success) and yet stopped what comes after it."""
+        if not any(states.get(task_id) == "success" for task_id in self.approvals):
+            return False
+        last = max(self.front.index(a) for a in self.approvals if a in self.front)
+        after = self.front[last + 1 :]
+        return bool(after) and all(states.get(task_id) == "skipped" for task_id in after)
+
+    def _why(self, journal: Journal, found: dict[str, Failure]) -> str:
+        """The first thing that went wrong for good, and what went wrong in undoing."""
+        troubles: list[tuple[datetime, str]] = [
+            (failure.at, f"{failure.task_id}: {failure.message}") for failure in found.values()
+        ]
+        undoing: list[str] = []
+        for act in _last_acts(journal):
+            if act.result is None or act.result.value == "done" or act.ended_at is None:
+                continue
+            what = f"{_title(act)} ended {act.result.value} at try {act.try_number}: {act.detail}."
+            if act.role is ActRole.UNDO:
+                undoing.append(what)
+            else:
+                troubles.append((act.ended_at, what))
+        first = [text for _, text in sorted(troubles)[:1]]
+        return " ".join([*first, *undoing])
+
+    def _summary(
+        self, plan_id: str, conclusion: Conclusion, started: datetime | None, now: datetime
+    ) -> list[str]:
+        steps = [step.step for step in self.steps]
+        touched = {*conclusion.done, *conclusion.undone, *conclusion.left, *conclusion.unclear}
+        lines = [
+            f"===== {plan_id}: {conclusion.outcome.value.upper()} =====",
+            conclusion.reason,
+            f"Done and in place: {_listed(conclusion.done, 'nothing')}",
+            f"Undone: {_listed(tuple(reversed(conclusion.undone)), 'nothing')}",
+            f"Left changed: {_listed(conclusion.left, 'nothing')}",
+        ]
+        if conclusion.unclear:
+            lines.append(f"Not clear: {_listed(conclusion.unclear, '')}")
+        lines.append(f"Never begun: {_listed(tuple(s for s in steps if s not in touched), 'none')}")
+        if started:
+            lasted = timedelta(seconds=max(0, round((now - started).total_seconds())))
+            lines.append(f"Took: {format_duration(lasted)}")
+        left = conclusion.outcome is Outcome.FAILED and (conclusion.left or conclusion.unclear)
+        lines.append(f"Next: {NEXT_LEFT if left else NEXT[conclusion.outcome]}")
+        if self.runbook and conclusion.outcome is not Outcome.SUCCEEDED:
+            lines.append(f"Runbook: {self.runbook}")
+        return lines
+
+
+def _last_acts(journal: Journal) -> list[Act]:
+    last: dict[tuple[str, ActRole, int], Act] = {}
+    for act in journal.acts:
+        last[act.step, act.role, act.map_index] = act
+    gone = {step for step, state in journal.items() if state.status is StepStatus.DONE}
+    return [a for a in last.values() if a.role is not ActRole.STEP or a.step not in gone]
+
+
+def _title(act: Act) -> str:
+    return {
+        ActRole.STEP: f"Step {act.step}",
+        ActRole.UNDO: f"The undoing of {act.step}",
+        ActRole.CHECK: f"The check {act.step}",
+    }[act.role]
+
+
+def _task_states(context: Context) -> dict[str, str | None]:
+    ti = context["ti"]
+    states: dict[str, dict[str, str | None]] = ti.get_task_states(
+        dag_id=ti.dag_id, run_ids=[ti.run_id]
+    )
+    return states.get(ti.run_id, {})
+
+
+def _started(run: PlanRun | None, context: Context) -> datetime | None:
+    start: datetime | None = getattr(context.get("dag_run"), "start_date", None)
+    return start or (run.assessed_at if run else None)
+
+
+def _listed(names: tuple[str, ...], nothing: str) -> str:
+    return ", ".join(names) or nothing

@@ -1,0 +1,294 @@
+"""What makes an operator a step of a plan: authority first, then the journal around every act."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+    TaskAwaitingInput,
+    TaskDeferred,
+)
+
+from planner_provider.errors import (
+    AttentionError,
+    NoAuthorityError,
+    PlannerError,
+    UnavailableError,
+)
+from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
+from planner_provider.operators.failures import record_failure
+from planner_provider.operators.life_signs import LifeSigns, die_with_parent, interrupt_task
+from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
+from planner_provider.operators.plan_ref import PlanRef, Role
+from planner_provider.operators.settings import PlannerSettings, load_settings, open_ledger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from planner_provider.ledger import Ledger
+    from planner_provider.ledger.acts import Begin
+    from planner_provider.ledger.rows import Act, ActResult, Claim
+
+log = logging.getLogger(__name__)
+
+END_TRIES = 6
+"""How often the end of an act is tried to be written, a second and more apart."""
+
+
+class Stopped(BaseException):
+    """The task was told to stop while it acted. Not an ``Exception``: actions must let it pass."""
+
+
+class Acting:
+    """What a step knows while it acts."""
+
+    def __init__(self, *, needed: bool) -> None:
+        self.needed = needed
+        """Whether to act at all. ``False``: it is already done, or there is nothing to undo."""
+        self.stop = threading.Event()
+        self.why = ""
+        self.in_body = False
+
+    def tell_to_stop(self, why: str) -> None:
+        """Ask the action to end. Its loops look at ``PlanStepMixin.stopping``."""
+        self.why = self.why or why
+        self.stop.set()
+
+
+class PlanStepMixin:
+    """Put this before an operator class, and the operator can be a step of a plan.
+
+    Write ``act(context)`` instead of ``execute``; without one, the operator's own ``execute`` is
+    what acts. With ``plan_ref=None``, in a DAG written by hand, it acts without authority or
+    journal.
+
+    Before it acts, one transaction of the ledger checks that the run is bound to the version that
+    the task was compiled from, that the run holds its locks, that its time is not over, that the
+    steps before are done and not undone; and writes the intent. A step that is already done in
+    this run does nothing. While it acts, life signs are written; afterwards the end.
+
+    Raises ``SupersededError``, ``NoAuthorityError`` and ``AttentionError`` before anything is
+    touched.
+    """
+
+    repeatable: bool = True
+    """Whether acting again is harmless when it is not known how an earlier try ended."""
+    clock: ClassVar[Clock] = SYSTEM_CLOCK
+    plan_ref: PlanRef | None
+
+    _acting: Acting | None = None
+
+    def __init__(self, *, plan_ref: PlanRef | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_ref = plan_ref
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Airflow wraps the ``__init__`` of operator classes only, so each gets one of its own."""
+        super().__init_subclass__(**kwargs)
+        if cls.__mro__[1] is PlanStepMixin and "__init__" not in vars(cls):
+
+            def __init__(self: PlanStepMixin, **kwargs: Any) -> None:  # noqa: N807
+                super(cls, self).__init__(**kwargs)
+
+            cls.__init__ = __init__  # type: ignore[method-assign]
+
+    def act(self, context: Context) -> Any:
+        """Do the work. What it returns becomes the task's XCom."""
+        return super().execute(context)  # type: ignore[misc]
+
+    def execute(self, context: Context) -> Any:
+        """Act, with authority and journal."""
+        with self.acting(context) as acting:
+            return self.act(context) if acting.needed else None
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Go on after a deferral, with authority and journal."""
+        with self.acting(context, resumes=True) as acting:
+            if not acting.needed:
+                return None
+            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+
+    def pre_execute(self, context: Context) -> None:
+        """Put the plan ID into the log."""
+        super().pre_execute(context)  # type: ignore[misc]
+        if self.plan_ref is not None:
+            bind_plan(self.plan_ref, context["ti"].run_id)
+
+    def on_kill(self) -> None:
+        """Tell the action to stop; called by Airflow when the task's state was set by hand."""
+        acting = self._acting
+        try:
+            super().on_kill()  # type: ignore[misc]
+        finally:
+            if acting is not None:
+                acting.tell_to_stop("the task was stopped from outside")
+                if acting.in_body and threading.current_thread() is threading.main_thread():
+                    acting.in_body = False
+                    raise Stopped(acting.why)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the action must end. Loops look at it at least once a second."""
+        return self._acting is not None and self._acting.stop.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but raise ``Stopped`` at once when told to stop."""
+        end = self.clock.monotonic() + seconds
+        while True:
+            if self.stopping and self._acting:
+                raise Stopped(self._acting.why)
+            left = end - self.clock.monotonic()
+            if left <= 0:
+                return
+            self.clock.sleep(min(left, 0.5))
+
+    def plan_id(self, context: Context) -> str | None:
+        """The plan ID, for headers, SQL comments and labels; ``None`` outside of plans."""
+        return self.plan_ref.plan_id(context["ti"].run_id) if self.plan_ref else None
+
+    @contextmanager
+    def acting(self, context: Context, *, resumes: bool = False) -> Iterator[Acting]:
+        """Authority and intent on entry, life signs inside, the end on exit."""
+        if self.plan_ref is None:
+            self._acting = Acting(needed=True)
+            self._acting.in_body = True
+            yield self._acting
+            return
+        settings = load_settings()
+        ledger = open_ledger()
+        claim = self._claim(self.plan_ref, context, resumes=resumes)
+        acting = self._acting = Acting(needed=True)
+        try:
+            begin = self._begin(ledger, claim, settings)
+        except PlannerError as error:
+            record_failure(ledger, self.plan_ref, claim, error, self.clock.now())
+            raise
+        if begin.act is None or not _granted(begin):
+            log.info("Nothing to do for %s: %s.", claim.step, begin.permit.value)
+            acting.needed = False
+            yield acting
+            return
+        log.info("%s %s acts (act %d).", claim.role.value.capitalize(), claim.step, begin.act.id)
+        with (
+            printed_lines_logged(),
+            self._journalled(ledger, begin.act, claim, settings, acting),
+        ):
+            yield acting
+
+    @contextmanager
+    def _journalled(
+        self, ledger: Ledger, act: Act, claim: Claim, settings: PlannerSettings, acting: Acting
+    ) -> Iterator[None]:
+        from planner_provider.ledger.rows import ActResult
+
+        def stop(why: str) -> None:
+            log.warning("This task must stop: %s.", why)
+            acting.tell_to_stop(why)
+            if acting.in_body:
+                interrupt_task()
+
+        die_with_parent()
+        signs = LifeSigns(ledger, act, every=settings.life_sign, clock=self.clock, stop=stop)
+        try:
+            with signs:
+                try:
+                    acting.in_body = True
+                    yield
+                finally:
+                    acting.in_body = False
+        except (TaskDeferred, TaskAwaitingInput, AirflowRescheduleException):
+            self._park(ledger, act)
+            raise
+        except (AirflowSkipException, DownstreamTasksSkipped) as skip:
+            log.info("The action skipped itself: %s. This counts as done.", skip)
+            self._end(ledger, act, claim, ActResult.DONE, f"skipped: {skip}")
+        except BaseException as error:
+            known = isinstance(error, Exception) and not isinstance(error, AttentionError)
+            result = ActResult.FAILED if known else ActResult.UNKNOWN
+            detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            try:
+                self._end(ledger, act, claim, result, detail)
+            except NoAuthorityError as late:
+                log.warning("%s", late)
+            raise
+        else:
+            self._end(ledger, act, claim, ActResult.DONE, None)
+
+    def _begin(self, ledger: Ledger, claim: Claim, settings: PlannerSettings) -> Begin:
+        from planner_provider.ledger.acts import Permit
+        from planner_provider.operators.quiet import wait_for_quiet
+
+        while True:
+            begin = ledger.begin_act(claim, now=self.clock.now())
+            if begin.permit is not Permit.BUSY:
+                return begin
+            waited_for = {act.id for act in begin.open_acts}
+            wait_for_quiet(
+                ledger,
+                begin.plan_id,
+                lambda act, ids=waited_for: act.id in ids,  # type: ignore[misc]
+                silence=settings.silence,
+                actor=claim.actor,
+                clock=Clock(self.clock.now, self.clock.monotonic, self.pause),
+                tell=log.info,
+            )
+
+    def _end(
+        self, ledger: Ledger, act: Act, claim: Claim, result: ActResult, detail: str | None
+    ) -> None:
+        for attempt in range(1, END_TRIES + 1):
+            try:
+                written = ledger.end_act(
+                    act, result, detail, actor=claim.actor, now=self.clock.now()
+                )
+            except UnavailableError as error:
+                if attempt == END_TRIES:
+                    raise
+                log.warning("The end of this act could not be written yet: %s", error)
+                self.clock.sleep(attempt)
+                continue
+            if not written:
+                raise NoAuthorityError(
+                    f"While {claim.step} acted, its act {act.id} was taken to be over because it "
+                    "gave no sign of life; what it did since may collide with what others did. "
+                    "Look at the run before you go on."
+                )
+            return
+
+    def _park(self, ledger: Ledger, act: Act) -> None:
+        ledger.park_act(act.id, now=self.clock.now())
+        log.info("Deferred; the act goes on when the task resumes.")
+
+    def _claim(self, ref: PlanRef, context: Context, *, resumes: bool) -> Claim:
+        from planner_provider.ledger.rows import ActRole, Claim
+
+        ti = context["ti"]
+        roles = {Role.STEP: ActRole.STEP, Role.UNDO: ActRole.UNDO}
+        return Claim(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            digest=ref.digest,
+            role=roles.get(ref.role, ActRole.CHECK),
+            step=ref.step or ti.task_id,
+            after=ref.after,
+            try_number=ti.try_number,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            repeatable=self.repeatable,
+            resumes=resumes,
+            actor=f"task:{ti.task_id}#{ti.try_number}",
+        )
+
+
+def _granted(begin: Begin) -> bool:
+    from planner_provider.ledger.acts import Permit
+
+    return begin.permit is Permit.GRANTED
