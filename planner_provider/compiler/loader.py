@@ -1,0 +1,90 @@
+"""What ``dags/plans.py`` and ``dags/plan_spec_errors.py`` call.
+
+Each plan is compiled inside its own guard: a broken spec never makes another plan stale or vanish.
+Airflow takes all DAGs of a file for broken when the file raises, so the errors are raised by a
+companion file that holds no DAG.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from airflow.sdk import DAG, get_parsing_context
+
+from planner_provider.compiler.compilation import Compilation, Compiler, write_atomically
+from planner_provider.compiler.dag import build_dag
+from planner_provider.compiler.last_good import in_force, remember
+from planner_provider.compiler.settings import load_settings
+from planner_provider.errors import SpecError
+from planner_provider.operators.plan_log import bind_while_parsing
+
+log = logging.getLogger(__name__)
+
+
+def load_plans(loader_file: str) -> dict[str, DAG]:
+    """The DAGs of all plans, by name; of one plan only where Airflow asks for one.
+
+    ``loader_file`` is the ``__file__`` of the caller: specs are looked up beside its folder.
+    """
+    compiler = _compiler(loader_file)
+    only: str | None = get_parsing_context().dag_id
+    compilation = compiler.compile_one(only) if only else compiler.compile_all()
+    if compilation.fresh and not only and compilation.graphs:
+        remember(compilation.graphs)
+    dags: dict[str, DAG] = {}
+    problems: list[str] = []
+    for plan in in_force(compilation, only):
+        graph = plan.graph
+        bind_while_parsing(graph.name, graph.digest)
+        try:  # whatever it is, the other plans must not suffer
+            dags[graph.name] = build_dag(graph, stale=plan.stale)
+        except Exception as error:
+            where = f"{graph.source.file}:{graph.source.line}" if graph.source else graph.name
+            problems.append(f"{where}: plan {graph.name} cannot become a DAG: {error}")
+            log.warning("%s", problems[-1], exc_info=not isinstance(error, SpecError))
+    if not only:
+        _leave_problems(compiler, problems)
+    return dags
+
+
+def raise_spec_errors(companion_file: str) -> None:
+    """Raise ``SpecError`` with everything that is wrong in the specs; return if nothing is.
+
+    Airflow shows it as the import error of the companion file.
+    """
+    if get_parsing_context().dag_id:
+        return  # a worker looks for one DAG, which is not here
+    compiler = _compiler(companion_file)
+    text = all_errors(compiler, compiler.compile_all())
+    if text:
+        raise SpecError(f"plan specs in {compiler.folder.name}/ have errors\n\n{text}")
+
+
+def all_errors(compiler: Compiler, compilation: Compilation) -> str:
+    """Errors in specs, and what went wrong when the loader built DAGs of good ones."""
+    parts = [compilation.errors]
+    if not compiler.folder.is_dir():
+        parts.append(
+            f"{compiler.folder}: there is no such folder. Set [planner] specs_folder, or put the "
+            "specs there."
+        )
+    if compiler.record_file.is_file():
+        parts.append(compiler.record_file.read_text())
+    return "\n".join(part for part in parts if part)
+
+
+def _compiler(loader_file: str) -> Compiler:
+    settings = load_settings()
+    return Compiler(
+        folder=settings.specs_beside(Path(loader_file)),
+        cache_folder=settings.cache_folder,
+        allowed_operators=settings.allowed_operators,
+    )
+
+
+def _leave_problems(compiler: Compiler, problems: list[str]) -> None:
+    if problems:
+        write_atomically(compiler.record_file, "\n".join(problems).encode())
+    else:
+        compiler.record_file.unlink(missing_ok=True)
