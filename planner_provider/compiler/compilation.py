@@ -104,6 +104,11 @@ class Compiler:
         graphs = tuple(build_graph(document, specs.catalog) for document in specs.plans)
         return Compilation(graphs, _broken(specs), errors, fresh=True)
 
+    def forget(self) -> None:
+        """Drop what is kept of this folder, so that the next ``compile_all`` is fresh."""
+        with contextlib.suppress(OSError):
+            self.cache_file.unlink(missing_ok=True)
+
     def _load(self, name: str | None = None) -> tuple[SpecSet, str]:
         files, unread = read_files([self.folder], base=self.folder)
         options = LoadOptions(allowed_operators=self.allowed_operators, root=self.folder)

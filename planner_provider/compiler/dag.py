@@ -147,7 +147,7 @@ class _Builder:
             "task_id": task.label,
             "task_group": group,
             "dag": self.dag,
-            "task_display_name": task.label,
+            "task_display_name": f"undo {task.label}" if task.kind is TaskKind.UNDO else task.label,
             "doc": task.summary,
             "retries": task.retries.limit,
             "retry_delay": task.retries.delay,

@@ -30,8 +30,11 @@ class InForce:
     """Why an older compilation is in force, if one is."""
 
 
-def remember(graphs: Iterable[PlanGraph]) -> None:
-    """Keep these as the last good ones. A ledger that does not answer is only logged."""
+def remember(graphs: Iterable[PlanGraph]) -> bool:
+    """Keep these as the last good ones.
+
+    ``False`` if the ledger does not answer, which is only logged.
+    """
     now = datetime.now(UTC)
     plans = [
         CompiledPlan(
@@ -48,6 +51,8 @@ def remember(graphs: Iterable[PlanGraph]) -> None:
         open_ledger().remember_compiled(plans)
     except PlannerError as error:
         log.warning("The last good compilation of the plans could not be kept: %s", error)
+        return False
+    return True
 
 
 def in_force(compilation: Compilation, only: str | None = None) -> Iterator[InForce]:

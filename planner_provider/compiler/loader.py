@@ -7,6 +7,7 @@ companion file that holds no DAG.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -29,9 +30,7 @@ def load_plans(loader_file: str) -> dict[str, DAG]:
     """
     compiler = _compiler(loader_file)
     only: str | None = get_parsing_context().dag_id
-    compilation = compiler.compile_one(only) if only else compiler.compile_all()
-    if compilation.fresh and not only and compilation.graphs:
-        remember(compilation.graphs)
+    compilation = compiler.compile_one(only) if only else _compile_all(compiler)
     dags: dict[str, DAG] = {}
     problems: list[str] = []
     for plan in in_force(compilation, only):
@@ -56,7 +55,7 @@ def raise_spec_errors(companion_file: str) -> None:
     if get_parsing_context().dag_id:
         return  # a worker looks for one DAG, which is not here
     compiler = _compiler(companion_file)
-    text = all_errors(compiler, compiler.compile_all())
+    text = all_errors(compiler, _compile_all(compiler))
     if text:
         raise SpecError(f"plan specs in {compiler.folder.name}/ have errors\n\n{text}")
 
@@ -83,8 +82,17 @@ def _compiler(loader_file: str) -> Compiler:
     )
 
 
+def _compile_all(compiler: Compiler) -> Compilation:
+    """Compile, and keep what is good: whichever of the two files comes first must do so."""
+    compilation = compiler.compile_all()
+    if compilation.fresh and compilation.graphs and not remember(compilation.graphs):
+        compiler.forget()  # so that the next time tries again
+    return compilation
+
+
 def _leave_problems(compiler: Compiler, problems: list[str]) -> None:
     if problems:
         write_atomically(compiler.record_file, "\n".join(problems).encode())
     else:
-        compiler.record_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            compiler.record_file.unlink(missing_ok=True)

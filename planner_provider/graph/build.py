@@ -200,6 +200,7 @@ def _step(step: Step, spec: PlanSpec) -> Task:
         step=step.id,
         summary=step.summary or describe_action(step),
         action=_only_action(step),
+        leaves_nothing=step.rollback == "none",
         retries=step.retries or spec.defaults.retries,
         timeout=step.timeout or spec.defaults.timeout,
         pool=step.pool or spec.defaults.pool,

@@ -115,6 +115,12 @@ def _step(pair: Pair, before: str, after: str) -> Iterator[Change]:
     elif new_undo:
         words = f"{lead} added: {_does(new_undo)}"
         yield added(ChangeKind.ROLLBACK, where, words, _view(new_undo))
+    if old.leaves_nothing and not new.leaves_nothing:
+        words = f"{lead}: it is no longer said that there is nothing to undo"
+        yield removed(ChangeKind.ROLLBACK, where, words, "none")
+    elif new.leaves_nothing and not old.leaves_nothing:
+        words = f"{lead}: `none`, it is now said that there is nothing to undo"
+        yield added(ChangeKind.ROLLBACK, where, words, "none", weaker=True)
 
 
 def _task(
@@ -199,7 +205,8 @@ def _body(graph: PlanGraph, step: str) -> dict[str, Any]:
     """What a step and its undoing do, without names."""
     undo = graph.undo_of(step)
     task = next(task for task in graph.steps if task.label == step)
-    return {"step": _view(task), "rollback": _view(undo) if undo else None}
+    rollback = _view(undo) if undo else task.leaves_nothing
+    return {"step": _view(task), "rollback": rollback}
 
 
 def _view(task: Task, *, full: bool = False) -> dict[str, Any]:

@@ -84,6 +84,8 @@ class Task(Frozen):
     retries: Retries = Field(default_factory=lambda: Retries(limit=0))
     timeout: Duration | None = None
     pool: str | None = None
+    leaves_nothing: bool = False
+    """Whether the spec says (``rollback: none``) that there is nothing to undo."""
     guards: StepGuards | None = None
     """Asked before a step begins, in addition to the plan's guards."""
 

@@ -95,7 +95,7 @@ class FinishOperator(FrameOperator):
             actor=task.actor,
             now=now,
         )
-        for line in self._summary(plan_id, conclusion, _started(run, context), now):
+        for line in self._summary(plan_id, conclusion, journal, _started(run, context), now):
             self.log.info("%s", line)
         if conclusion.outcome is not Outcome.SUCCEEDED:
             raise AirflowFailException(f"{conclusion.outcome.value}: {conclusion.reason}")
@@ -158,10 +158,16 @@ class FinishOperator(FrameOperator):
         return " ".join([*first, *undoing])
 
     def _summary(
-        self, plan_id: str, conclusion: Conclusion, started: datetime | None, now: datetime
+        self,
+        plan_id: str,
+        conclusion: Conclusion,
+        journal: Journal,
+        started: datetime | None,
+        now: datetime,
     ) -> list[str]:
-        steps = [step.step for step in self.steps]
-        touched = {*conclusion.done, *conclusion.undone, *conclusion.left, *conclusion.unclear}
+        begun = {s.step: journal[s.step].status for s in self.steps}
+        failed = tuple(s for s, status in begun.items() if status is StepStatus.FAILED)
+        never = tuple(s for s, status in begun.items() if status is StepStatus.UNTOUCHED)
         lines = [
             f"===== {plan_id}: {conclusion.outcome.value.upper()} =====",
             conclusion.reason,
@@ -171,7 +177,9 @@ class FinishOperator(FrameOperator):
         ]
         if conclusion.unclear:
             lines.append(f"Not clear: {_listed(conclusion.unclear, '')}")
-        lines.append(f"Never begun: {_listed(tuple(s for s in steps if s not in touched), 'none')}")
+        if failed:
+            lines.append(f"Failed: {_listed(failed, '')}")
+        lines.append(f"Never begun: {_listed(never, 'none')}")
         if started:
             lasted = timedelta(seconds=max(0, round((now - started).total_seconds())))
             lines.append(f"Took: {format_duration(lasted)}")

@@ -36,7 +36,8 @@ def outline(graph: PlanGraph) -> tuple[StepOutline, ...]:
             step=task.step or task.label,
             task_id=task.id,
             undo=undo.get(task.step or ""),
-            changes=task.action is None or task.action.action_name not in READ_ONLY_ACTIONS,
+            changes=not task.leaves_nothing
+            and (task.action is None or task.action.action_name not in READ_ONLY_ACTIONS),
         )
         for task in graph.steps
     )

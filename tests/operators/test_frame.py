@@ -341,6 +341,20 @@ class TestFinish:
             assert line in text
 
 
+    def test_the_summary_tells_failed_steps_from_those_that_never_began(
+        self, case: PlanRunCase, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        case.leased()
+        act(case, "s1")
+        act(case, "s2", ActResult.FAILED)
+        case.winding_up(Verdict.UNDO)
+        act(case, "s1", role=ActRole.UNDO)
+        self.finish(case)
+        text = capsys.readouterr().out
+        assert "Failed: s2" in text
+        assert "Never begun: s3" in text
+
+
 def test_what_is_not_available_fails_for_good() -> None:
     operator = NotAvailableOperator(task_id="x", what="Action canary of step s1")
     with pytest.raises(AirflowFailException, match="Action canary of step s1 is not available"):
