@@ -98,8 +98,8 @@ class Compiler:
             if stored.seen.same_content(now):
                 with contextlib.suppress(ValueError, OSError):
                     graph = stored.graph(name)
-                    graphs = (graph,) if graph else ()
-                    return Compilation(graphs, stored.broken, stored.errors, fresh=False)
+                    found = (graph,) if graph else ()
+                    return Compilation(found, stored.broken, stored.errors, fresh=False)
         specs, errors = self._load(name)
         graphs = tuple(build_graph(document, specs.catalog) for document in specs.plans)
         return Compilation(graphs, _broken(specs), errors, fresh=True)

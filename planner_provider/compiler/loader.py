@@ -13,6 +13,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
 
+from planner_provider.collector import collector_paused
 from planner_provider.compiler.compilation import Compilation, Compiler, write_atomically
 from planner_provider.compiler.dag import build_dag
 from planner_provider.compiler.last_good import in_force, remember
@@ -28,6 +29,11 @@ def load_plans(loader_file: str) -> dict[str, DAG]:
 
     ``loader_file`` is the ``__file__`` of the caller: specs are looked up beside its folder.
     """
+    with collector_paused():
+        return _load_plans(loader_file)
+
+
+def _load_plans(loader_file: str) -> dict[str, DAG]:
     compiler = _compiler(loader_file)
     only: str | None = get_parsing_context().dag_id
     compilation = compiler.compile_one(only) if only else _compile_all(compiler)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from planner_provider.collector import collector_paused
 from planner_provider.spec.catalog import Catalog
 from planner_provider.spec.companions import Loaded, companions_of, read_companion, with_statement
 from planner_provider.spec.crosscheck import check_together
@@ -107,7 +106,7 @@ def load(
     progress: Progress | None = None,
 ) -> SpecSet:
     """Read and judge all documents together. Never raises on account of their content."""
-    with _collector_paused():
+    with collector_paused():
         return _Loader(options or LoadOptions()).load(files, progress)
 
 
@@ -119,7 +118,7 @@ def load_one(files: Sequence[SourceFile], name: str, options: LoadOptions | None
     """
     options = options or LoadOptions()
     reads: dict[str, ReadFile] = {}
-    with _collector_paused():
+    with collector_paused():
         chosen = files_for_plan(files, name, reads)
         result = _only(_Loader(options, reads).load(chosen, None), name)
     if not result.plans and len(chosen) < len(files):
@@ -135,19 +134,6 @@ def _only(result: SpecSet, name: str) -> SpecSet:
     own_files = {document.file for document in plans} | {plan.file for plan in broken}
     mine.update(found for found in result.diagnostics if found.file in own_files)
     return SpecSet(plans, result.catalog, in_order(mine), broken)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python from searching for garbage while a great many objects are made that all stay."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 class _Loader:

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+import tests.operators.airflow_context  # noqa: F401
+from planner_provider.compiler.dag import STALE_TAG, build_dag
+from planner_provider.graph.model import PlanGraph, TaskKind
+from tests.graph.plans import every_field, graph_of, put, small, undo
+
+SERIALIZE = """
+import json, sys
+from airflow.serialization.serialized_objects import DagSerialization
+from planner_provider.compiler.dag import build_dag
+from planner_provider.graph.model import PlanGraph
+dag = build_dag(PlanGraph.from_json(sys.stdin.read()))
+print("SERIALIZED", json.dumps(DagSerialization.to_dict(dag), sort_keys=True))
+"""
+EMPTY = "airflow.providers.standard.operators.empty.EmptyOperator"
+
+
+def everything() -> dict[str, Any]:
+    """A plan with every field, with arguments that its operator takes."""
+    data = every_field()
+    for step in data["spec"]["steps"]:
+        if "operator" in step:
+            step["operator"].pop("arguments", None)
+    return data
+
+
+GRAPHS = {
+    "every field": graph_of(everything()),
+    "small": graph_of(small()),
+    "parallel": graph_of(
+        small(
+            put("a", rollback=undo()),
+            put("b", rollback=undo()),
+            put("c", after=["a"], rollback="none"),
+            put("d", after=["a", "b"], rollback=undo()),
+        )
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__PLANNER__ALLOWED_OPERATORS", EMPTY)
+
+
+@pytest.fixture(params=GRAPHS, name="graph")
+def _graph(request: pytest.FixtureRequest) -> PlanGraph:
+    return GRAPHS[request.param]
+
+
+def edges(dag: DAG) -> set[tuple[str, str]]:
+    return {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
+
+
+def test_tasks_and_edges_are_those_of_the_graph(graph: PlanGraph) -> None:
+    dag = build_dag(graph)
+    assert set(dag.task_ids) == set(graph.by_id)
+    drawn = {(edge.upstream, edge.downstream) for edge in graph.edges}
+    cleans_up = {(task.teardown_of, task.id) for task in graph.tasks if task.teardown_of}
+    assert edges(dag) == drawn | cleans_up
+
+
+def test_teardowns_setups_and_trigger_rules_are_those_of_the_graph(graph: PlanGraph) -> None:
+    dag = build_dag(graph)
+    for task in graph.tasks:
+        made: Any = dag.get_task(task.id)
+        assert made.is_setup == task.is_setup
+        assert made.is_teardown == (task.teardown_of is not None)
+        assert made.trigger_rule.value == task.trigger_rule
+        if task.teardown_of:
+            assert made.on_failure_fail_dagrun
+            assert task.teardown_of in made.upstream_task_ids
+
+
+def test_retries_timeouts_and_pools_are_those_of_the_graph(graph: PlanGraph) -> None:
+    dag = build_dag(graph)
+    for task in graph.tasks:
+        if task.kind is TaskKind.BEGIN:
+            continue
+        made: Any = dag.get_task(task.id)
+        assert made.retries == task.retries.limit
+        assert made.retry_delay == task.retries.delay
+        assert made.execution_timeout == task.timeout
+        assert made.pool == (task.pool or "default_pool")
+
+
+def test_finish_is_the_only_leaf(graph: PlanGraph) -> None:
+    assert [task.task_id for task in build_dag(graph).leaves] == ["finish"]
+
+
+def test_the_plan_shows_what_people_need(graph: PlanGraph) -> None:
+    dag = build_dag(graph)
+    assert dag.dag_id == graph.name
+    assert dag.description == graph.summary
+    assert graph.digest in (dag.doc_md or "")
+    assert {"plan", graph.owner} <= dag.tags
+    assert STALE_TAG not in dag.tags
+    assert dag.catchup is False
+
+
+def test_a_plan_that_is_not_the_newest_says_so() -> None:
+    dag = build_dag(GRAPHS["small"], stale="The spec is broken (a.yaml:1:2: <oops>).")
+    assert STALE_TAG in dag.tags
+    assert (dag.doc_md or "").startswith("> **Not the newest spec.** The spec is broken (a.yaml")
+    assert "<oops>" not in (dag.doc_md or "")
+
+
+def test_the_schedule_is_the_plans() -> None:
+    data = small(schedule={"cron": "0 3 * * *", "timezone": "Europe/Berlin"})
+    timetable: Any = build_dag(graph_of(data)).timetable
+    assert timetable.expression == "0 3 * * *"
+    assert "Europe/Berlin" in str(timetable.timezone)
+    assert not build_dag(graph_of(small())).timetable.can_be_scheduled
+
+
+def test_parameters_keep_their_limits() -> None:
+    data = small(
+        parameters={
+            "version": {"type": "string", "pattern": "^[0-9.]+$", "description": "What to ship."},
+            "share": {"type": "integer", "default": 5, "minimum": 1, "maximum": 100},
+        }
+    )
+    params = build_dag(graph_of(data)).params
+    assert params.get_param("share").schema == {"type": "integer", "minimum": 1, "maximum": 100}
+    assert params.get_param("share").value == 5
+    assert params.get_param("version").schema["pattern"] == "^[0-9.]+$"
+    assert not params.get_param("version").has_value
+
+
+@pytest.mark.parametrize("name", ["every field", "parallel"])
+def test_the_same_graph_gives_the_same_dag_everywhere(name: str, tmp_path: Path) -> None:
+    assert serialized(GRAPHS[name], "1", tmp_path) == serialized(GRAPHS[name], "2", tmp_path)
+
+
+def serialized(graph: PlanGraph, seed: str, home: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SERIALIZE],
+        input=graph.to_json(),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": seed, "AIRFLOW_HOME": str(home)},
+    )
+    return next(line for line in done.stdout.splitlines() if line.startswith("SERIALIZED"))
