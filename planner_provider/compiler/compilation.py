@@ -67,6 +67,11 @@ class Compiler:
         return self.cache_file.with_suffix(".problems")
 
     @property
+    def kept_file(self) -> Path:
+        """Where the loader notes which compiled plans the ledger has as the last good ones."""
+        return self.cache_file.with_suffix(".kept")
+
+    @property
     def key(self) -> str:
         """What beside the folder's content decides the result."""
         parts = (__version__, GRAPH_VERSION, self.allowed_operators, str(self.folder.absolute()))
@@ -103,11 +108,6 @@ class Compiler:
         specs, errors = self._load(name)
         graphs = tuple(build_graph(document, specs.catalog) for document in specs.plans)
         return Compilation(graphs, _broken(specs), errors, fresh=True)
-
-    def forget(self) -> None:
-        """Drop what is kept of this folder, so that the next ``compile_all`` is fresh."""
-        with contextlib.suppress(OSError):
-            self.cache_file.unlink(missing_ok=True)
 
     def _load(self, name: str | None = None) -> tuple[SpecSet, str]:
         files, unread = read_files([self.folder], base=self.folder)
@@ -231,5 +231,5 @@ def write_atomically(file: Path, content: bytes) -> None:
 def _forgotten(folder: Path) -> Iterator[Path]:
     limit = time.time() - KEEP_SECONDS
     for file in folder.iterdir():
-        if file.suffix in (".plans", ".problems", ".tmp") and file.stat().st_mtime < limit:
+        if file.suffix in (".plans", ".problems", ".kept", ".tmp") and file.stat().st_mtime < limit:
             yield file

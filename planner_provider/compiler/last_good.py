@@ -65,6 +65,19 @@ def in_force(compilation: Compilation, only: str | None = None) -> Iterator[InFo
         yield from _last_good(compilation, good, only)
 
 
+def last_good(graph: PlanGraph, why: str) -> InForce | None:
+    """What was in force before this graph, of which no DAG can be made."""
+    source = graph.source
+    broken = Broken(graph.name, source.file if source else "", source.line if source else 1, why)
+    try:
+        kept = open_ledger().last_compiled(graph.name)
+        if kept is not None and kept.digest != graph.digest:
+            return InForce(PlanGraph.from_json(kept.graph), _why(broken, kept))
+    except (PlannerError, ValueError) as error:
+        log.warning("The last good compilation of %s cannot be read: %s", graph.name, error)
+    return None
+
+
 def _last_good(compilation: Compilation, good: set[str], only: str | None) -> Iterator[InForce]:
     named = {item.name: item for item in compilation.broken if item.name}
     files = {item.file: item for item in compilation.broken if item.name is None}

@@ -8,6 +8,7 @@ companion file that holds no DAG.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from airflow.sdk import DAG, get_parsing_context
 
 from planner_provider.collector import collector_paused
 from planner_provider.compiler.compilation import Compilation, Compiler, write_atomically
-from planner_provider.compiler.dag import build_dag
-from planner_provider.compiler.last_good import in_force, remember
+from planner_provider.compiler.dag import STALE_TAG, build_dag
+from planner_provider.compiler.last_good import InForce, in_force, last_good, remember
 from planner_provider.compiler.settings import load_settings
 from planner_provider.errors import SpecError
+from planner_provider.graph.model import PlanGraph
 from planner_provider.operators.plan_log import bind_while_parsing
 
 log = logging.getLogger(__name__)
@@ -36,21 +38,50 @@ def load_plans(loader_file: str) -> dict[str, DAG]:
 def _load_plans(loader_file: str) -> dict[str, DAG]:
     compiler = _compiler(loader_file)
     only: str | None = get_parsing_context().dag_id
-    compilation = compiler.compile_one(only) if only else _compile_all(compiler)
+    compilation = compiler.compile_one(only) if only else compiler.compile_all()
     dags: dict[str, DAG] = {}
     problems: list[str] = []
     for plan in in_force(compilation, only):
-        graph = plan.graph
-        bind_while_parsing(graph.name, graph.digest)
-        try:  # whatever it is, the other plans must not suffer
-            dags[graph.name] = build_dag(graph, stale=plan.stale)
-        except Exception as error:
-            where = f"{graph.source.file}:{graph.source.line}" if graph.source else graph.name
-            problems.append(f"{where}: plan {graph.name} cannot become a DAG: {error}")
-            log.warning("%s", problems[-1], exc_info=not isinstance(error, SpecError))
+        dag = _build(plan, problems) or _build_last_good(plan, problems)
+        if dag is not None:
+            dags[plan.graph.name] = dag
     if not only:
+        _keep(compiler, [graph for graph in compilation.graphs if not _is_stale(dags, graph)])
         _leave_problems(compiler, problems)
     return dags
+
+
+def _build(plan: InForce, problems: list[str]) -> DAG | None:
+    graph = plan.graph
+    bind_while_parsing(graph.name, graph.digest)
+    try:  # whatever it is, the other plans must not suffer
+        return build_dag(graph, stale=plan.stale)
+    except Exception as error:
+        where = f"{graph.source.file}:{graph.source.line}" if graph.source else graph.name
+        problems.append(f"{where}: plan {graph.name} cannot become a DAG: {error}")
+        log.warning("%s", problems[-1], exc_info=not isinstance(error, SpecError))
+        return None
+
+
+def _build_last_good(plan: InForce, problems: list[str]) -> DAG | None:
+    """What was in force before a plan whose spec is good, but of which no DAG can be made."""
+    older = None if plan.stale else last_good(plan.graph, problems[-1])
+    return _build(older, problems) if older else None
+
+
+def _is_stale(dags: dict[str, DAG], graph: PlanGraph) -> bool:
+    return graph.name not in dags or STALE_TAG in dags[graph.name].tags
+
+
+def _keep(compiler: Compiler, built: list[PlanGraph]) -> None:
+    """Make these the last good ones, unless that has been done already."""
+    what = [(graph.name, graph.digest, graph.source and graph.source.file) for graph in built]
+    mark = hashlib.sha256(repr(what).encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        if compiler.kept_file.read_text() == mark:
+            return
+    if built and remember(built):
+        write_atomically(compiler.kept_file, mark.encode())
 
 
 def raise_spec_errors(companion_file: str) -> None:
@@ -61,7 +92,7 @@ def raise_spec_errors(companion_file: str) -> None:
     if get_parsing_context().dag_id:
         return  # a worker looks for one DAG, which is not here
     compiler = _compiler(companion_file)
-    text = all_errors(compiler, _compile_all(compiler))
+    text = all_errors(compiler, compiler.compile_all())
     if text:
         raise SpecError(f"plan specs in {compiler.folder.name}/ have errors\n\n{text}")
 
@@ -86,14 +117,6 @@ def _compiler(loader_file: str) -> Compiler:
         cache_folder=settings.cache_folder,
         allowed_operators=settings.allowed_operators,
     )
-
-
-def _compile_all(compiler: Compiler) -> Compilation:
-    """Compile, and keep what is good: whichever of the two files comes first must do so."""
-    compilation = compiler.compile_all()
-    if compilation.fresh and compilation.graphs and not remember(compilation.graphs):
-        compiler.forget()  # so that the next time tries again
-    return compilation
 
 
 def _leave_problems(compiler: Compiler, problems: list[str]) -> None:

@@ -122,7 +122,6 @@ def test_a_cache_that_cannot_be_written_is_only_slow(bundle: Bundle) -> None:
 def test_what_specs_may_use_is_part_of_the_key(bundle: Bundle) -> None:
     path = "airflow.providers.standard.operators.empty.EmptyOperator"
     text = plan("good").replace("notify: {message: hello}", f"operator: {{path: {path}}}")
-    bundle.write("good.yaml", text.replace("}}}", "}, rollback: none}"))
     bundle.write("good.yaml", text)
     refused = bundle.compiler.compile_all()
     assert "PLN502" in refused.errors

@@ -165,6 +165,34 @@ def test_an_operator_that_cannot_be_imported_hurts_no_other_plan(
     assert bundle.error() == ""
 
 
+def test_an_operator_that_cannot_be_imported_leaves_the_last_good_version(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PLANNER__ALLOWED_OPERATORS", "no.such.*")
+    bundle.load()
+    bundle.write("good.yaml", operator_plan("good", "no.such.Operator"))
+    for _ in range(2):
+        dags = bundle.load()
+        assert sorted(dags) == ["good", "other"]
+        assert STALE_TAG in dags["good"].tags
+        assert STALE_TAG not in dags["other"].tags
+        assert "good.yaml:1: plan good cannot become a DAG" in bundle.error()
+    of("good", monkeypatch)
+    assert STALE_TAG in bundle.load()["good"].tags
+
+
+def test_what_is_in_the_ledger_already_is_not_written_again(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from planner_provider.compiler import loader
+
+    bundle.load()
+    monkeypatch.setattr(loader, "remember", lambda _: pytest.fail("there is nothing new"))
+    bundle.load()
+    bundle.write("good.yaml", plan("good") + "# a comment\n")
+    bundle.load()
+
+
 def test_a_cache_folder_that_cannot_be_written_hurts_no_plan(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +212,7 @@ def test_a_folder_that_is_not_there_is_an_error_of_the_companion(
     assert "specs_folder" in bundle.error()
 
 
-def test_nothing_that_compiling_does_wrong_is_told_to_be_a_users_mistake(
+def test_an_unforeseen_error_in_one_plan_hurts_no_other(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from planner_provider.compiler import loader

@@ -340,7 +340,6 @@ class TestFinish:
         ):  # fmt: skip
             assert line in text
 
-
     def test_the_summary_tells_failed_steps_from_those_that_never_began(
         self, case: PlanRunCase, capsys: pytest.CaptureFixture[str]
     ) -> None:
