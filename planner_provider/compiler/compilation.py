@@ -177,10 +177,12 @@ class _Stored:
         )
 
     def is_dated(self, now: Fingerprint) -> bool:
-        """Whether some file had to be read because its times no longer vouch for it."""
-        return any(seen[:4] != now.files[name][:4] for name, seen in self.seen.files.items()) or (
-            now.at_ns - self.seen.at_ns > KEEP_SECONDS * 250_000_000
-        )
+        """Whether some file had to be read that ``now`` can vouch for by its times."""
+        return any(
+            seen[:4] != now.files[name][:4]
+            or (now.vouches_for(seen) and not self.seen.vouches_for(seen))
+            for name, seen in self.seen.files.items()
+        ) or (now.at_ns - self.seen.at_ns > KEEP_SECONDS * 250_000_000)
 
     def write_again(self, now: Fingerprint) -> None:
         """Write the same plans with the files' present times."""

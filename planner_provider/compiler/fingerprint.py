@@ -33,6 +33,10 @@ class Fingerprint:
             seen[4] == other.files[name][4] for name, seen in self.files.items()
         )
 
+    def vouches_for(self, seen: Seen) -> bool:
+        """Whether the file was last touched long enough before this moment for times to tell."""
+        return max(seen[1], seen[2]) + RACY_NS < self.at_ns
+
 
 def fingerprint(folder: Path, known: Fingerprint | None = None) -> Fingerprint:
     """Look at all files below the folder that are not hidden.
@@ -46,12 +50,7 @@ def fingerprint(folder: Path, known: Fingerprint | None = None) -> Fingerprint:
     for name, stat in _walk(str(folder)):
         key = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
         old = before.get(name)
-        if (
-            old is not None
-            and old[:4] == key
-            and known is not None
-            and max(key[1], key[2]) + RACY_NS < known.at_ns
-        ):
+        if old is not None and old[:4] == key and known is not None and known.vouches_for(old):
             files[name] = old
         else:
             files[name] = (*key, _content(folder / name))
