@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 
 RACY_NS = 2_000_000_000
 """Coarsest resolution of file times that is reckoned with."""
@@ -70,19 +71,20 @@ def _walk(top: str) -> Iterator[tuple[str, os.stat_result]]:
     while pending:
         current, prefix = pending.pop()
         try:
-            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+            entries = list(os.scandir(current))
         except OSError:
             continue
         for entry in entries:
-            if entry.name.startswith("."):
+            name = entry.name
+            if name[0] == ".":
                 continue
             try:
-                stat = entry.stat()
-                if entry.is_dir():
-                    if (stat.st_dev, stat.st_ino) not in seen:
-                        seen.add((stat.st_dev, stat.st_ino))
-                        pending.append((entry.path, f"{prefix}{entry.name}/"))
+                found = entry.stat()
+                if S_ISDIR(found.st_mode):
+                    if (found.st_dev, found.st_ino) not in seen:
+                        seen.add((found.st_dev, found.st_ino))
+                        pending.append((entry.path, f"{prefix}{name}/"))
                 else:
-                    yield prefix + entry.name, stat
+                    yield prefix + name, found
             except OSError:
                 continue
