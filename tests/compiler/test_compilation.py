@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from planner_provider.compiler.compilation import Compiler
 from tests.compiler.conftest import Bundle, plan
@@ -40,6 +42,24 @@ def test_one_plan_without_stored_plans_is_the_same(bundle: Bundle) -> None:
     (graph,) = one.graphs
     assert graph in bundle.compiler.compile_all().graphs
     assert bundle.compiler.compile_one("nothing").graphs == ()
+
+
+def test_a_cache_written_right_after_its_specs_is_written_once_more(bundle: Bundle) -> None:
+    compiler = bundle.compiler
+    compiler.compile_all()
+    for file in bundle.specs.rglob("*.yaml"):
+        seconds = file.stat().st_mtime - 60
+        os.utime(file, (seconds, seconds))
+    compiler.compile_all()  # other times, same content: written with the new times
+    hasty = compiler.cache_file.read_bytes()
+    age(compiler, -60)  # as if it had been written before anything could vouch for the files
+    older = compiler.cache_file.read_bytes()
+    with time_machine.travel(time.time() + 60, tick=False):
+        assert not compiler.compile_all().fresh
+        settled = compiler.cache_file.read_bytes()
+        assert settled not in (hasty, older)
+        assert not compiler.compile_all().fresh
+        assert compiler.cache_file.read_bytes() == settled
 
 
 def test_a_change_of_the_same_size_and_time_is_seen(bundle: Bundle) -> None:
