@@ -87,9 +87,9 @@ class Compiler:
                 if stored.is_dated(now):
                     stored.write_again(now)
                 return Compilation(graphs, stored.broken, stored.errors, fresh=False)
-        specs, errors = self._load()
+        specs, unread, errors = self._load()
         graphs = tuple(build_graph(document, specs.catalog) for document in specs.plans)
-        broken = _broken(specs)
+        broken = _broken(specs) + unread
         # Files that changed while they were read must not be taken for what was compiled.
         if fingerprint(self.folder, now).same_content(now):
             _write(self.cache_file, self.key, now, graphs, broken, errors)
@@ -105,17 +105,18 @@ class Compiler:
                     graph = stored.graph(name)
                     found = (graph,) if graph else ()
                     return Compilation(found, stored.broken, stored.errors, fresh=False)
-        specs, errors = self._load(name)
+        specs, unread, errors = self._load(name)
         graphs = tuple(build_graph(document, specs.catalog) for document in specs.plans)
-        return Compilation(graphs, _broken(specs), errors, fresh=True)
+        return Compilation(graphs, _broken(specs) + unread, errors, fresh=True)
 
-    def _load(self, name: str | None = None) -> tuple[SpecSet, str]:
+    def _load(self, name: str | None = None) -> tuple[SpecSet, tuple[Broken, ...], str]:
         files, unread = read_files([self.folder], base=self.folder)
         options = LoadOptions(allowed_operators=self.allowed_operators, root=self.folder)
         specs = load(files, options) if name is None else load_one(files, name, options)
         errors = [found for found in (*unread, *specs.diagnostics) if found.is_error]
         text = render_text(errors, list(files), color=False, width=100) if errors else ""
-        return specs, text
+        lost = tuple(Broken(None, d.file, d.line, d.message) for d in unread if d.is_error)
+        return specs, lost, text
 
 
 def _broken(specs: SpecSet) -> tuple[Broken, ...]:

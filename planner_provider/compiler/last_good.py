@@ -87,7 +87,8 @@ def _last_good(compilation: Compilation, good: set[str], only: str | None) -> It
         for name in wanted:
             if name in good or (kept := ledger.last_compiled(name)) is None:
                 continue
-            broken = named.get(name) or files.get(kept.file)
+            # the folder itself is named ".": if it cannot be read, nothing was taken out of it
+            broken = named.get(name) or files.get(kept.file) or files.get(".")
             if broken is None:
                 continue  # taken out of the folder on purpose
             with contextlib.suppress(ValueError):

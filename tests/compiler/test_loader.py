@@ -243,3 +243,12 @@ def test_the_folder_may_stand_beside_the_loader(bundle: Bundle) -> None:
     bundle.specs.rmdir()
     assert settings.specs_beside(inside.parent / "plans.py") == inside
     assert isinstance(Compiler(inside, bundle.home).compile_all().errors, str)
+
+
+def test_what_cannot_be_read_was_not_taken_out(bundle: Bundle) -> None:
+    bundle.load()
+    bundle.specs.rename(bundle.root / "away")
+    dags = bundle.load()
+    assert sorted(dags) == ["good", "other"]
+    assert all(STALE_TAG in dag.tags for dag in dags.values())
+    assert "there is no such folder" in bundle.error()
