@@ -18,7 +18,31 @@ def main() -> int:
     compiling.add_argument(
         "--plans", type=int, nargs="+", metavar="N", help="numbers of plans, instead of the usual"
     )
+    gating = commands.add_parser("gates", help="1,000 SLO gates that wait in one triggerer")
+    gating.add_argument("--quick", action="store_true", help="a look every 5 s instead of 15 s")
+    gating.add_argument("--json", action="store_true", help="JSON on standard output")
+    locking = commands.add_parser("locks", help="taking and giving back locks in the ledger")
+    locking.add_argument("--quick", action="store_true", help="1 and 8 contenders only")
+    locking.add_argument("--json", action="store_true", help="JSON on standard output")
+    judging = commands.add_parser("judge", help="false alarms, power and delay of the canary judge")
+    judging.add_argument("--quick", action="store_true", help="fewer cells and runs (2 minutes)")
+    judging.add_argument("--json", action="store_true", help="JSON on standard output")
+    judging.add_argument("--seed", type=int, help="of the simulation; a fresh one if not given")
     given = parser.parse_args()
+    if given.command == "judge":
+        from bench import judge
+
+        return judge.run(quick=given.quick, as_json=given.json, seed=given.seed)
+    if given.command == "locks":
+        from bench import locks
+
+        contenders = locks.QUICK if given.quick else locks.FULL
+        rounds = locks.QUICK_ROUNDS if given.quick else locks.ROUNDS
+        return locks.run(contenders, rounds=rounds, as_json=given.json)
+    if given.command == "gates":
+        from bench import gates
+
+        return gates.run(gates.QUICK if given.quick else gates.FULL, as_json=given.json)
     if given.repeat < 1 or any(count < 1 for count in given.plans or ()):
         parser.error("--repeat and --plans take numbers from 1 upwards")
     counts = given.plans or (compile_bench.QUICK if given.quick else compile_bench.FULL)

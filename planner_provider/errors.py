@@ -7,6 +7,8 @@
     ├── RefusedError         the world or a rule says no: trying again cannot help
     │   ├── NotAvailableError    the plan asks for something this release cannot do yet
     │   ├── SupersededError      the plan changed while it ran
+    │   ├── AbortedError         a person stopped the run
+    │   ├── RollBackError        what is under way is not good: it must be undone
     │   └── NoAuthorityError     the lease, approval or predecessor that the step needs is missing
     ├── CheckFailedError     something was measured and is not as the plan expects
     ├── UnavailableError     try later: the other side did not answer, or answered 5xx or 429
@@ -39,8 +41,16 @@ class SupersededError(RefusedError):
     """The plan was changed while a run of it was under way."""
 
 
+class AbortedError(RefusedError):
+    """A person stopped the run."""
+
+
 class NoAuthorityError(RefusedError):
     """A step was started without the lease, the approval or the predecessors that it needs."""
+
+
+class RollBackError(RefusedError):
+    """What is under way was found not to be good, or not known to be; it must be undone."""
 
 
 class CheckFailedError(PlannerError):

@@ -31,12 +31,38 @@ def get_provider_info() -> dict[str, Any]:
                     "planner_provider.operators.pod",
                     "planner_provider.operators.notify",
                     "planner_provider.operators.verify",
+                    "planner_provider.operators.canary",
+                    "planner_provider.operators.blue_green",
+                    "planner_provider.operators.deploy",
+                    "planner_provider.operators.scale",
+                    "planner_provider.operators.flag",
+                    "planner_provider.operators.rollback",
+                    "planner_provider.operators.approval",
                     "planner_provider.operators.frame",
                 ],
             }
         ],
         "sensors": [
-            {"integration-name": "Planner", "python-modules": ["planner_provider.sensors.wait"]}
+            {
+                "integration-name": "Planner",
+                "python-modules": [
+                    "planner_provider.sensors.wait",
+                    "planner_provider.sensors.slo_gate",
+                    "planner_provider.sensors.approval",
+                ],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Planner",
+                "python-modules": [
+                    "planner_provider.triggers.canary",
+                    "planner_provider.triggers.slo_gate",
+                    "planner_provider.triggers.approval",
+                    "planner_provider.triggers.locks",
+                    "planner_provider.triggers.moment",
+                ],
+            }
         ],
         "cli": ["planner_provider.cli.airflow_commands.airflow_commands"],
         "config": {"planner": {"description": _SECTION, "options": _OPTIONS}},

@@ -7,6 +7,7 @@ command line that imports Airflow, and only when Airflow asks for its commands.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -16,28 +17,34 @@ from planner_provider.cli.parameters import CommandParameter, parameters
 
 
 def airflow_commands() -> list[Any]:
-    """The group ``planner`` with one command for each of ``planner``'s own."""
+    """The group ``planner`` with one command, or group, for each of ``planner``'s own."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-    from planner_provider.cli.main import COMMANDS, EXIT_CODES
+    from planner_provider.cli.main import COMMANDS, EXIT_CODES, GROUPS
 
-    commands = []
+    commands: list[Any] = []
+    grouped: dict[str, list[Any]] = {name: [] for name in GROUPS}
     for name, command in COMMANDS.items():
+        group, _, own = name.rpartition(" ")
         text = inspect.getdoc(command) or name
         taken = parameters(command)
-        commands.append(
+        (grouped[group] if group else commands).append(
             ActionCommand(
-                name=name,
+                name=own,
                 help=text.splitlines()[0].rstrip("."),
                 description=text,
                 func=_runner(name, taken),
                 args=[Arg(**_argument(parameter)) for parameter in taken],
             )
         )
+    commands += [
+        GroupCommand(name=name, help=GROUPS[name].rstrip("."), subcommands=found)
+        for name, found in grouped.items()
+    ]
     return [
         GroupCommand(
             name="planner",
-            help="Check, explain, draw and compare plans",
+            help="Check, explain, draw and compare plans; see and stop what runs",
             description="The commands of `planner`, which also runs by itself.",
             epilog=EXIT_CODES,
             subcommands=commands,
@@ -49,11 +56,23 @@ def _runner(command: str, taken: tuple[CommandParameter, ...]) -> Callable[[Name
     def run_command(args: Namespace) -> None:
         from planner_provider.cli.main import run
 
-        code = run([command, *_argv(taken, args)])
+        _name_ledger()
+        code = run([*command.split(), *_argv(taken, args)])
         if code:
             sys.exit(code)
 
     return run_command
+
+
+def _name_ledger() -> None:
+    """Let the command find the ledger where Airflow's configuration says, in all its ways."""
+    from airflow.configuration import conf
+
+    from planner_provider.ledger.location import ENV_VAR
+
+    configured = conf.get("planner", "sql_alchemy_conn", fallback="")
+    if configured:
+        os.environ.setdefault(ENV_VAR, configured)
 
 
 def _argument(parameter: CommandParameter) -> dict[str, Any]:

@@ -9,19 +9,37 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from planner_provider.cli import diff, explain, lint, new, render, schema
-from planner_provider.cli.terminal import UserError, complain
+from planner_provider.cli import (
+    abort,
+    audit,
+    conflicts,
+    diff,
+    explain,
+    history,
+    lint,
+    locks,
+    new,
+    render,
+    replay,
+    schema,
+    show,
+    upgrade,
+)
+from planner_provider.cli.terminal import USAGE, UserError, complain
+from planner_provider.errors import PlannerError
 
 EXIT_CODES = """\
 Exit codes. 0: done, nothing wrong. 1: the answer is no (lint, explain, render: the specs have
-errors; diff with --exit-code or --fail-on-weaker: there is such a difference). 2: there is no
-answer (wrong option, file not found, file exists already; diff: the specs have errors).
-130: interrupted. 141: the reader of the output has gone.
+errors; diff with --exit-code or --fail-on-weaker: there is such a difference; audit verify: the
+trail is broken; replay: the verdict differs; conflicts: something is in the way; abort, locks
+--release: the run does not allow it). 2: there is no answer (wrong option, file not found, file
+exists already; no ledger that can be read; diff: the specs have errors). 130: interrupted.
+141: the reader of the output has gone.
 """
 
 app = typer.Typer(
     name="planner",
-    help="Check, explain, draw and compare plans for production changes. Needs no Airflow.",
+    help="Check, explain, draw and compare plans for production changes; see and stop what runs.",
     epilog=EXIT_CODES.replace("\n", " "),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,7 +61,7 @@ def _root(
         False, "--version", callback=_version, is_eager=True, help="Show the version and end."
     ),
 ) -> None:
-    """Check, explain, draw and compare plans for production changes. Needs no Airflow."""
+    """Check, explain, draw and compare plans for production changes; see and stop what runs."""
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -53,9 +71,37 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diff": diff.diff,
     "schema": schema.schema,
     "new": new.new,
+    "history": history.history,
+    "show": show.show,
+    "locks": locks.locks,
+    "conflicts": conflicts.conflicts,
+    "abort": abort.abort,
+    "replay": replay.replay,
+    "audit verify": audit.verify,
+    "audit show": audit.show,
+    "audit head": audit.head,
+    "ledger upgrade": upgrade.upgrade,
 }
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+"""Name -> command. Two words: a group and a command in it."""
+GROUPS: dict[str, str] = {
+    "audit": "Check and print the audit trail.",
+    "ledger": "Look after the ledger itself.",
+}
+
+
+def _register() -> None:
+    groups = {
+        name: typer.Typer(name=name, help=text, no_args_is_help=True)
+        for name, text in GROUPS.items()
+    }
+    for name, command in COMMANDS.items():
+        group, _, own = name.rpartition(" ")
+        (groups[group] if group else app).command(own)(command)
+    for group, commands in groups.items():
+        app.add_typer(commands, name=group)
+
+
+_register()
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +113,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         complain(error.message, error.hint)
         return error.code
+    except PlannerError as error:
+        complain(str(error))
+        return USAGE
     except KeyboardInterrupt:
         return 130
     return 0

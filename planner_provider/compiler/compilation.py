@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-import tempfile
-import time
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import pydantic
+
 from planner_provider import __version__
-from planner_provider.compiler.fingerprint import Fingerprint, fingerprint
+from planner_provider.compiler.fingerprint import fingerprint
+from planner_provider.compiler.store import Broken, Stored, UnreadableError, write
 from planner_provider.graph.build import build_graph
 from planner_provider.graph.model import GRAPH_VERSION, PlanGraph
 from planner_provider.spec.folder import LoadOptions, SpecSet, load, load_one, read_files
 from planner_provider.spec.output import render_text
-
-KEEP_SECONDS = 14 * 86400
-"""How long the compiled plans of a folder that nobody asks for are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A plan that cannot be compiled from its spec as it is."""
-
-    name: str | None
-    """``None`` if not even its name can be read."""
-    file: str
-    line: int
-    why: str
-    """The first error, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +60,16 @@ class Compiler:
     @property
     def key(self) -> str:
         """What beside the folder's content decides the result."""
-        parts = (__version__, GRAPH_VERSION, self.allowed_operators, str(self.folder.absolute()))
+        made_by = (__version__, GRAPH_VERSION, pydantic.VERSION, sys.version_info[:2], _code())
+        parts = (*made_by, self.allowed_operators, str(self.folder.absolute()))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def compile_all(self) -> Compilation:
         """Compile every plan. Never raises on account of what the folder holds."""
-        stored = _Stored.open(self.cache_file, self.key)
+        stored = Stored.open(self.cache_file, self.key)
         now = fingerprint(self.folder, stored.seen if stored else None)
         if stored and stored.seen.same_content(now):
-            with contextlib.suppress(ValueError, OSError):
+            with contextlib.suppress(UnreadableError, OSError):
                 graphs = stored.all_graphs()
                 if stored.is_dated(now):
                     stored.write_again(now)
@@ -92,16 +79,16 @@ class Compiler:
         broken = _broken(specs) + unread
         # Files that changed while they were read must not be taken for what was compiled.
         if fingerprint(self.folder, now).same_content(now):
-            _write(self.cache_file, self.key, now, graphs, broken, errors)
+            write(self.cache_file, self.key, now, graphs, broken, errors)
         return Compilation(graphs, broken, errors, fresh=True)
 
     def compile_one(self, name: str) -> Compilation:
         """Compile one plan; the others are not looked at. Never raises, as ``compile_all``."""
-        stored = _Stored.open(self.cache_file, self.key)
+        stored = Stored.open(self.cache_file, self.key)
         if stored:
             now = fingerprint(self.folder, stored.seen)
             if stored.seen.same_content(now):
-                with contextlib.suppress(ValueError, OSError):
+                with contextlib.suppress(UnreadableError, OSError):
                     graph = stored.graph(name)
                     found = (graph,) if graph else ()
                     return Compilation(found, stored.broken, stored.errors, fresh=False)
@@ -119,6 +106,20 @@ class Compiler:
         return specs, lost, text
 
 
+@cache
+def _code() -> tuple[tuple[str, int, int], ...]:
+    """The state of the code that makes a graph: who changes it must not be given old ones."""
+    package = Path(__file__).parent.parent
+    found = []
+    for layer in ("spec", "graph"):
+        with os.scandir(package / layer) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    stat = entry.stat()
+                    found.append((f"{layer}/{entry.name}", stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(found))
+
+
 def _broken(specs: SpecSet) -> tuple[Broken, ...]:
     out = []
     for plan in specs.broken:
@@ -126,113 +127,3 @@ def _broken(specs: SpecSet) -> tuple[Broken, ...]:
         why = f"{first.file}:{first.line}:{first.column}: {first.message}" if first else ""
         out.append(Broken(plan.name, plan.file, plan.line, why or "its spec has errors"))
     return tuple(out)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A file of compiled plans: a line of JSON that tells where each graph stands, then these."""
-
-    file: Path
-    key: str
-    body_at: int
-    seen: Fingerprint
-    plans: dict[str, tuple[int, int]]
-    broken: tuple[Broken, ...]
-    errors: str
-
-    @classmethod
-    def open(cls, file: Path, key: str) -> _Stored | None:
-        """Read the first line. ``None`` if there is none, or one that was written otherwise."""
-        try:
-            with file.open("rb") as stream:
-                line = stream.readline()
-                head = json.loads(line)
-                if head["key"] != key:
-                    return None
-                return cls(
-                    file,
-                    key,
-                    len(line),
-                    Fingerprint(head["at_ns"], {n: tuple(s) for n, s in head["files"].items()}),
-                    {name: tuple(place) for name, place in head["plans"].items()},
-                    tuple(Broken(*item) for item in head["broken"]),
-                    head["errors"],
-                )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def graph(self, name: str) -> PlanGraph | None:
-        """One plan."""
-        place = self.plans.get(name)
-        if place is None:
-            return None
-        with self.file.open("rb") as stream:
-            stream.seek(self.body_at + place[0])
-            return PlanGraph.from_json(stream.read(place[1]))
-
-    def all_graphs(self) -> tuple[PlanGraph, ...]:
-        """All plans."""
-        body = self.file.read_bytes()[self.body_at :]
-        return tuple(
-            PlanGraph.from_json(body[start : start + size]) for start, size in self.plans.values()
-        )
-
-    def is_dated(self, now: Fingerprint) -> bool:
-        """Whether some file had to be read that ``now`` can vouch for by its times."""
-        return any(
-            seen[:4] != now.files[name][:4]
-            or (now.vouches_for(seen) and not self.seen.vouches_for(seen))
-            for name, seen in self.seen.files.items()
-        ) or (now.at_ns - self.seen.at_ns > KEEP_SECONDS * 250_000_000)
-
-    def write_again(self, now: Fingerprint) -> None:
-        """Write the same plans with the files' present times."""
-        _write(self.file, self.key, now, self.all_graphs(), self.broken, self.errors)
-
-
-def _write(
-    file: Path,
-    key: str,
-    seen: Fingerprint,
-    graphs: tuple[PlanGraph, ...],
-    broken: tuple[Broken, ...],
-    errors: str,
-) -> None:
-    body, plans, at = [], {}, 0
-    for graph in graphs:
-        text = graph.to_json().encode()
-        plans[graph.name] = (at, len(text))
-        body.append(text)
-        at += len(text)
-    head = {
-        "key": key,
-        "at_ns": seen.at_ns,
-        "files": seen.files,
-        "plans": plans,
-        "broken": [(item.name, item.file, item.line, item.why) for item in broken],
-        "errors": errors,
-    }
-    write_atomically(file, json.dumps(head).encode() + b"\n" + b"".join(body))
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Replace a file as a whole. A cache that cannot be written is no error, only slow."""
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).replace(file)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        for old in _forgotten(file.parent):
-            old.unlink(missing_ok=True)
-
-
-def _forgotten(folder: Path) -> Iterator[Path]:
-    limit = time.time() - KEEP_SECONDS
-    for file in folder.iterdir():
-        if file.suffix in (".plans", ".problems", ".kept", ".tmp") and file.stat().st_mtime < limit:
-            yield file

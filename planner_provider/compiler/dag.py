@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param, TaskGroup
 
 from planner_provider.compiler.doc import plan_doc
-from planner_provider.graph.model import PlanGraph, Task, TaskKind
-from planner_provider.operators.actions import ACTION_OPERATORS
+from planner_provider.errors import NotAvailableError
+from planner_provider.graph.change_summary import ChangeSummary, change_summary
+from planner_provider.graph.model import Part, PlanGraph, Task, TaskKind
+from planner_provider.operators.actions import (
+    ACTION_OPERATORS,
+    AUTO_UNDO,
+    PART_OPERATORS,
+    Makers,
+)
+from planner_provider.operators.approval import RequestApprovalOperator
 from planner_provider.operators.frame import (
     AcquireOperator,
     AssessOperator,
@@ -18,8 +27,9 @@ from planner_provider.operators.frame import (
     FinishOperator,
     ReleaseOperator,
 )
+from planner_provider.operators.guard import GuardOperator
 from planner_provider.operators.not_available import NotAvailableOperator
-from planner_provider.operators.outline import StepOutline, outline
+from planner_provider.operators.outline import StepOutline, outline, parts_of
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.retry import PlanRetryPolicy
 
@@ -105,42 +115,57 @@ class _Builder:
         self.steps: tuple[StepOutline, ...] = outline(graph)
         self.verify = self._id_of(TaskKind.VERIFY)
         self.verify_rollback = self._id_of(TaskKind.VERIFY_ROLLBACK)
-        self.after = {
-            task.step: tuple(
-                before.removeprefix("execute.")
-                for before in graph.upstream(task.id)
-                if graph.by_id[before].kind is TaskKind.STEP
-            )
-            for task in graph.steps
-        }
+        self.groups: dict[str, TaskGroup] = {}
+        self.approvals = tuple(t.id for t in graph.tasks if t.kind is TaskKind.APPROVE)
+        self._parties = {"contacts": graph.contacts, "slos": graph.slos}
 
     def build(self) -> None:
         """Add groups, tasks and edges to the DAG."""
-        graph, dag = self.graph, self.dag
-        groups = {
-            group.id: TaskGroup(
-                group.id, tooltip=group.summary, dag=dag, parent_group=dag.task_group
-            )
-            for group in graph.groups
-        }
-        made: dict[str, BaseOperator] = {}
+        graph = self.graph
+        for group in graph.groups:
+            self.groups[group.id] = self._group(group.id, group.summary, self.dag.task_group)
+        made = {task.id: self._operators(task) for task in graph.tasks}
         for task in graph.tasks:
-            group = groups[task.group] if task.group else dag.task_group
-            operator = self._operator(task, self._base(task, group))
-            operator.is_setup = task.is_setup
-            made[task.id] = operator
-        for task in graph.tasks:
-            below = [made[task_id] for task_id in graph.downstream(task.id)]
+            below = [made[task_id][0] for task_id in graph.downstream(task.id)]
             if below:
-                made[task.id].set_downstream(below)
+                made[task.id][-1].set_downstream(below)
         for task in graph.tasks:
             if task.teardown_of:
-                made[task.id].as_teardown(
-                    setups=made[task.teardown_of], on_failure_fail_dagrun=True
+                made[task.id][0].as_teardown(
+                    setups=made[task.teardown_of][0], on_failure_fail_dagrun=True
                 )
+
+    @cached_property
+    def change(self) -> ChangeSummary:
+        """What those are told who are asked to approve."""
+        return change_summary(self.graph, self.graph.profile)
 
     def _id_of(self, kind: TaskKind) -> str | None:
         return next((task.id for task in self.graph.tasks if task.kind is kind), None)
+
+    def _group(self, label: str, summary: str, parent: TaskGroup | None) -> TaskGroup:
+        return TaskGroup(label, tooltip=summary, dag=self.dag, parent_group=parent)
+
+    def _operators(self, task: Task) -> list[BaseOperator]:
+        """The operators of a task, one after the other: one, or one for each part."""
+        group = self.groups[task.group] if task.group else self.dag.task_group
+        if not task.parts:
+            operator = self._operator(task, self._base(task, group))
+            operator.is_setup = task.is_setup
+            return [operator]
+        own = self._group(task.label, task.summary, group)
+        made: list[BaseOperator] = []
+        before = self._after(task)
+        for part, (name, _) in zip(task.parts, parts_of(task), strict=True):
+            base = self._base(task, own)
+            base |= {"task_id": part.id, "task_display_name": part.id, "doc": part.summary}
+            ref = self._ref(task, step=name, after=before)
+            operator = self._part(task, part, ref, base)
+            if made:
+                made[-1].set_downstream(operator)
+            made.append(operator)
+            before = (name,)
+        return made
 
     def _base(self, task: Task, group: TaskGroup) -> dict[str, Any]:
         base: dict[str, Any] = {
@@ -158,16 +183,20 @@ class _Builder:
             base["pool"] = task.pool
         return base
 
-    def _ref(self, task: Task) -> PlanRef:
+    def _after(self, task: Task) -> tuple[str, ...]:
+        """Names in the journal of what must be done before a step."""
+        ups = [self.graph.by_id[up] for up in self.graph.upstream(task.id)]
+        return tuple(parts_of(up)[-1][0] for up in ups if up.kind is TaskKind.STEP)
+
+    def _ref(
+        self, task: Task, *, step: str | None = None, after: tuple[str, ...] | None = None
+    ) -> PlanRef:
         role = ROLES.get(task.kind, Role.FRAME)
         is_step = role in (Role.STEP, Role.UNDO)
-        return PlanRef(
-            plan=self.graph.name,
-            digest=self.graph.digest,
-            role=role,
-            step=task.step if is_step else (task.id if role is Role.CHECK else None),
-            after=self.after[task.step] if role is Role.STEP else (),
-        )
+        if after is None:
+            after = self._after(task) if role is Role.STEP else ()
+        own = task.step if is_step else (task.id if role is Role.CHECK else None)
+        return PlanRef(self.graph.name, self.graph.digest, role, step or own, after)
 
     def _operator(self, task: Task, base: dict[str, Any]) -> BaseOperator:
         if task.kind in ROLES:
@@ -177,12 +206,29 @@ class _Builder:
     def _action(self, task: Task, base: dict[str, Any]) -> BaseOperator:
         ref = self._ref(task)
         if task.action is None:
-            return NotAvailableOperator(plan_ref=ref, what="Automatic rollback", **base)
+            done = next(step for step in self.graph.steps if step.step == task.step)
+            return self._built(AUTO_UNDO, "Automatic rollback of", done, ref, base)
+        return self._built(ACTION_OPERATORS, "Action", task, ref, base)
+
+    def _part(self, task: Task, part: Part, ref: PlanRef, base: dict[str, Any]) -> BaseOperator:
+        return self._built(PART_OPERATORS, "Action", task, ref, base | {"part": part})
+
+    def _built(
+        self, makers: Makers, what: str, task: Task, ref: PlanRef, base: dict[str, Any]
+    ) -> BaseOperator:
+        """The operator for a task's action; one that refuses, where this release has none."""
+        assert task.action is not None, "only what undoes a step may lack an action"
         name = task.action.action_name
-        build = ACTION_OPERATORS.get(name)
-        if build is None:
-            return NotAvailableOperator(plan_ref=ref, what=f"Action `{name}`", **base)
-        return build(task.action.action, plan_ref=ref, contacts=self.graph.contacts, **base)
+        if (build := makers.get(name)) is None:
+            base.pop("part", None)
+            return NotAvailableOperator(plan_ref=ref, what=f"{what} `{name}`", **base)
+        if task.rule is not None:
+            base |= {"rule": task.rule, "change": self.change}
+        try:
+            return build(task.action.action, plan_ref=ref, **self._parties, **base)
+        except NotAvailableError as error:
+            base.pop("part", None)
+            return NotAvailableOperator(plan_ref=ref, what=f"{what} `{name}` ({error})", **base)
 
     def _frame(self, task: Task, base: dict[str, Any]) -> BaseOperator:
         graph, ref = self.graph, self._ref(task)
@@ -193,11 +239,22 @@ class _Builder:
                 return BeginOperator(**{name: base[name] for name in names})
             case TaskKind.ASSESS:
                 return AssessOperator(
-                    plan_ref=ref, unavailable=graph.unavailable, ttl=graph.ttl, **base
+                    plan_ref=ref,
+                    unavailable=graph.unavailable,
+                    ttl=graph.ttl,
+                    approvals=self.approvals,
+                    **base,
                 )
             case TaskKind.ACQUIRE:
                 touches = tuple((touch.resource, touch.mode) for touch in graph.touches)
                 return AcquireOperator(plan_ref=ref, touches=touches, **base)
+            case TaskKind.APPROVE:
+                return RequestApprovalOperator(
+                    plan_ref=ref, rule=task.rule, change=self.change, **base
+                )
+            case TaskKind.GUARD:
+                slos = tuple(slo for slo in graph.slos if slo.name in graph.guards.slos)
+                return GuardOperator(plan_ref=ref, slos=slos, budget=graph.guards.budget, **base)
             case TaskKind.DECIDE:
                 return DecideOperator(
                     plan_ref=ref,
@@ -215,7 +272,7 @@ class _Builder:
                     verify=self.verify,
                     verify_rollback=self.verify_rollback,
                     front=tuple(task.id for task in graph.tasks if task.kind in FRONT),
-                    approvals=tuple(t.id for t in graph.tasks if t.kind is TaskKind.APPROVE),
+                    approvals=self.approvals,
                     runbook=graph.runbook,
                     **base,
                 )

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from planner_provider.compiler.compilation import Broken, Compilation
+from planner_provider.compiler.compilation import Compilation
+from planner_provider.compiler.store import Broken
 from planner_provider.errors import PlannerError
 from planner_provider.graph.model import PlanGraph
+from planner_provider.hooks.settings import open_ledger
 from planner_provider.ledger.rows import CompiledPlan
-from planner_provider.operators.settings import open_ledger
 
 log = logging.getLogger(__name__)
 

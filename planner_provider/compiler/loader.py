@@ -15,10 +15,11 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from planner_provider.collector import collector_paused
-from planner_provider.compiler.compilation import Compilation, Compiler, write_atomically
+from planner_provider.compiler.compilation import Compilation, Compiler
 from planner_provider.compiler.dag import STALE_TAG, build_dag
 from planner_provider.compiler.last_good import InForce, in_force, last_good, remember
 from planner_provider.compiler.settings import load_settings
+from planner_provider.compiler.store import write_atomically
 from planner_provider.errors import SpecError
 from planner_provider.graph.model import PlanGraph
 from planner_provider.operators.plan_log import bind_while_parsing
@@ -39,6 +40,9 @@ def _load_plans(loader_file: str) -> dict[str, DAG]:
     compiler = _compiler(loader_file)
     only: str | None = get_parsing_context().dag_id
     compilation = compiler.compile_one(only) if only else compiler.compile_all()
+    if compilation.fresh:
+        plans, broken = len(compilation.graphs), len(compilation.broken)
+        log.info("Compiled %d plans anew; %d cannot be compiled.", plans, broken)
     dags: dict[str, DAG] = {}
     problems: list[str] = []
     for plan in in_force(compilation, only):

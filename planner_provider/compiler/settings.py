@@ -8,8 +8,8 @@ from pathlib import Path
 
 from airflow.sdk.configuration import conf
 
+from planner_provider.hooks.settings import SECTION
 from planner_provider.ledger.location import airflow_home
-from planner_provider.operators.settings import SECTION
 
 
 @dataclass(frozen=True, slots=True)

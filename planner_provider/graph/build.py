@@ -7,6 +7,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from planner_provider.graph.approvals import approval_rule
+from planner_provider.graph.change_summary import graph_profile
 from planner_provider.graph.describe import describe_action
 from planner_provider.graph.digest import digest
 from planner_provider.graph.model import (
@@ -20,10 +22,13 @@ from planner_provider.graph.model import (
     TaskKind,
     Touched,
 )
+from planner_provider.graph.parts import parts_of
+from planner_provider.graph.slos import Slo, resolve_slo, unusable
 from planner_provider.spec.actions import Notify
 from planner_provider.spec.availability import unavailable
 from planner_provider.spec.folder import Catalog, PlanDocument
 from planner_provider.spec.plan import ActionHolder, Plan, PlanSpec, Retries, RollbackAction, Step
+from planner_provider.spec.slo_names import slo_names
 
 EXECUTE = "execute"
 ROLLBACK = "rollback"
@@ -35,7 +40,7 @@ UNDO_RETRIES = Retries(limit=3)
 def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
     """Build the graph of a plan that the spec layer found to be valid."""
     plan = document.plan
-    tasks, edges, compensations = _tasks(plan.spec)
+    tasks, edges, compensations = _tasks(plan.spec, catalog)
     groups = [Group(id=EXECUTE, summary="The steps of the plan")]
     if compensations:
         groups.append(Group(id=ROLLBACK, summary="What undoes the steps, last one first"))
@@ -56,9 +61,12 @@ def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
         edges=tuple(edges),
         compensations=tuple(compensations),
         contacts=_contacts(plan, catalog),
-        unavailable=tuple(item.what for item in unavailable(plan)),
+        slos=_slos(plan, catalog),
+        unavailable=tuple(item.what for item in unavailable(plan, catalog)),
         source=Source(file=document.file, line=document.line),
     )
+    if any(task.rule for task in graph.tasks):  # else nobody asks how risky it is
+        graph = graph.model_copy(update={"profile": graph_profile(graph, catalog.services)})
     return graph.model_copy(update={"digest": digest(graph)})
 
 
@@ -110,10 +118,20 @@ def _contacts(plan: Plan, catalog: Catalog) -> tuple[Contact, ...]:
     return tuple(Contact(team=name, connections=team.spec.notify) for name, team in teams.items())
 
 
-def _tasks(spec: PlanSpec) -> tuple[list[Task], list[Edge], list[Compensation]]:
+def _slos(plan: Plan, catalog: Catalog) -> tuple[Slo, ...]:
+    """The SLOs that can be measured; what cannot is among ``unavailable``."""
+    documents = {name: catalog.slos.get(name) for name in slo_names(plan)}
+    return tuple(
+        resolve_slo(name, catalog)
+        for name, document in documents.items()
+        if document is not None and unusable(document, catalog) is None
+    )
+
+
+def _tasks(spec: PlanSpec, catalog: Catalog) -> tuple[list[Task], list[Edge], list[Compensation]]:
     ordered = step_order(spec.steps)
-    front = _front(spec)
-    steps = [_step(step, spec) for step, _ in ordered]
+    front = _front(spec, catalog)
+    steps = [_step(step, spec, catalog) for step, _ in ordered]
     undos = [undo for step, _ in ordered if (undo := _undo(step, spec)) is not None]
     verify = _verify(spec, TaskKind.VERIFY, "verify", "Check that the change is good")
     recheck = _verify(
@@ -159,13 +177,15 @@ def _edge(upstream: str, downstream: str) -> Edge:
     return Edge(upstream=upstream, downstream=downstream)
 
 
-def _front(spec: PlanSpec) -> list[Task]:
+def _front(spec: PlanSpec, catalog: Catalog) -> list[Task]:
     front = [
         Task(id="begin", kind=TaskKind.BEGIN, summary="Begin the run", is_setup=True),
         _frame("assess", TaskKind.ASSESS, "Check that the plan may run and pin its version"),
     ]
-    if spec.approval and spec.approval.required != "never":
-        front.append(_waiting("approve", TaskKind.APPROVE, "Ask for approval"))
+    rule = approval_rule(spec.approval, catalog.teams) if spec.approval else None
+    if rule is not None:
+        approve = _waiting("approve", TaskKind.APPROVE, "Ask for approval")
+        front.append(approve.model_copy(update={"rule": rule}))
     if spec.schedule and spec.schedule.calendar:
         front.append(_waiting("window", TaskKind.WINDOW, "Wait until the window is open"))
     if spec.guards.slos or spec.guards.budget:
@@ -192,7 +212,7 @@ def _teardown(task_id: str, kind: TaskKind, summary: str, of: str = "acquire") -
     )
 
 
-def _step(step: Step, spec: PlanSpec) -> Task:
+def _step(step: Step, spec: PlanSpec, catalog: Catalog) -> Task:
     return Task(
         id=f"{EXECUTE}.{step.id}",
         kind=TaskKind.STEP,
@@ -205,6 +225,8 @@ def _step(step: Step, spec: PlanSpec) -> Task:
         timeout=step.timeout or spec.defaults.timeout,
         pool=step.pool or spec.defaults.pool,
         guards=step.guards,
+        parts=parts_of(step),
+        rule=approval_rule(step.approval, catalog.teams) if step.approval else None,
     )
 
 

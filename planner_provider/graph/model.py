@@ -9,10 +9,13 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from planner_provider.graph.approvals import ApprovalRule, ChangeProfile
+from planner_provider.graph.frozen import Frozen
+from planner_provider.graph.slos import Slo
 from planner_provider.spec.actions import Approval
 from planner_provider.spec.plan import (
     ActionHolder,
@@ -26,14 +29,6 @@ from planner_provider.spec.values import Duration
 
 GRAPH_VERSION = 1
 """Rises when the same spec gives another graph; part of the digest and of cache keys."""
-
-
-class Frozen(BaseModel):
-    """A part of a graph."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True
-    )
 
 
 class TaskKind(StrEnum):
@@ -64,8 +59,20 @@ class Group(Frozen):
     summary: str
 
 
+class Part(Frozen):
+    """One of the tasks by which a step is done, each with tries, log and colour of its own."""
+
+    id: str
+    """Its place within the step: ``deploy``, ``w25``, ``promote``."""
+    summary: str
+    weight: int | None = None
+    """Share of the traffic, in percent."""
+    bake: Duration | None = None
+    """How long it is watched."""
+
+
 class Task(Frozen):
-    """One task of the DAG."""
+    """One task of the DAG; a task group, where it has parts."""
 
     id: str
     """Task id in Airflow, with its group: ``execute.snapshot``."""
@@ -88,6 +95,10 @@ class Task(Frozen):
     """Whether the spec says (``rollback: none``) that there is nothing to undo."""
     guards: StepGuards | None = None
     """Asked before a step begins, in addition to the plan's guards."""
+    parts: tuple[Part, ...] = ()
+    """In the order in which they are done; none for a step that is one task."""
+    rule: ApprovalRule | None = None
+    """Who must approve, for approvals."""
 
     @property
     def label(self) -> str:
@@ -152,6 +163,10 @@ class PlanGraph(Frozen):
     compensations: tuple[Compensation, ...] = ()
     """In the order in which the steps are done."""
     contacts: tuple[Contact, ...] = ()
+    slos: tuple[Slo, ...] = ()
+    """The SLOs that the plan asks for, by name."""
+    profile: ChangeProfile = Field(default_factory=ChangeProfile)
+    """What the risk of the plan depends on."""
     unavailable: tuple[str, ...] = ()
     """What this release cannot run yet, in words. Not part of the digest."""
     source: Source | None = None
@@ -201,6 +216,13 @@ class PlanGraph(Frozen):
             up[edge.downstream] = (*up.get(edge.downstream, ()), edge.upstream)
             down[edge.upstream] = (*down.get(edge.upstream, ()), edge.downstream)
         return up, down
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled: the fields, not what was worked out from them."""
+        state = super().__getstate__()
+        fields = type(self).model_fields
+        kept = {name: value for name, value in state["__dict__"].items() if name in fields}
+        return {**state, "__dict__": kept}
 
     def to_json(self) -> str:
         """The graph as compact JSON, without what has its default value."""

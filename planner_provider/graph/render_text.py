@@ -45,6 +45,10 @@ def _lines(graph: PlanGraph) -> list[_Line]:
             twig = "└─ " if number == len(tasks) - 1 else "├─ "
             previous = (tasks[number - 1].id,) if number else ()
             lines.append(_Line(stem + twig, task.label, _text(graph, task, previous)))
+            below = stem + ("   " if number == len(tasks) - 1 else "│  ")
+            for part in task.parts:
+                leaf = "└─ " if part is task.parts[-1] else "├─ "
+                lines.append(_Line(below + leaf, part.id, part.summary))
     return lines
 
 

@@ -157,6 +157,9 @@ def _steps(graph: PlanGraph, connections: Connections) -> Iterator[str]:
             yield ""
             yield from _boxes(begins_if(task))
             yield ""
+        if task.parts:
+            yield from _boxes(f"{part.id}: {part.summary}" for part in task.parts)
+            yield ""
         yield from _task(graph, task, connections)
 
 

@@ -40,6 +40,31 @@ class HttpRequest:
     timeout: float = 30.0
     follow_redirects: bool = True
     """Follow redirects to the same server; no use where a redirect is what is expected."""
+    asks_only: bool = False
+    """Whether it changes nothing though it is a POST, such as a query with a long text."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """A Connection, looked up and ready to be called more than once."""
+
+    connection: str
+    base: str
+    """Address without a slash at its end."""
+    session: requests.Session = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+def connect(conn_id: str) -> HttpServer:
+    """Look up a Connection, without calling anything yet.
+
+    Raises:
+        MisconfiguredError: the Connection is missing or unusable.
+        UnavailableError: Airflow or its secrets backend did not answer.
+    """
+    connection = get_connection(conn_id, "http")
+    session, base = _session(conn_id, connection)
+    return HttpServer(conn_id, base, session, (*secrets_of(connection), *_secret_path(base)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +92,32 @@ class HttpAnswer:
         return shorten(redact(self.text[:4000], self.secrets))
 
 
-def send(request: HttpRequest) -> HttpAnswer:
+def send(request: HttpRequest, server: HttpServer | None = None) -> HttpAnswer:
     """Send the request and read the answer, whatever its status.
+
+    With a ``server``, its session is used and stays open; else the Connection is looked up.
 
     Raises:
         UnavailableError: no connection, or no complete answer within the time-out.
         MisconfiguredError: the Connection is missing or unusable, or its TLS does not work.
         RefusedError: the request cannot be sent as it is, such as a header with a line break.
     """
-    connection = get_connection(request.connection, "http")
-    session, base = _session(request.connection, connection)
-    secrets = (*secrets_of(connection), *_secret_path(base))
+    if server is None:
+        server = connect(request.connection)
+        with server.session:
+            return send(request, server)
+    secrets = server.secrets
     path = request.path if not request.path or request.path[0] in "/?" else f"/{request.path}"
-    url = base + path
+    url = server.base + path
     where = f"{request.method} {_plain_url(url, path)} (connection {request.connection})"
     headers, data = _prepare(request, where)
     started = time.monotonic()
     deadline = started + request.timeout
-    with session:
-        try:
-            response = _follow(session, request, url, headers, data, deadline)
-            with response:
-                body, complete = _read(response, request.method, deadline)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
-            raise _translate(error, where, request, secrets) from error
+    try:
+        with _follow(server.session, request, url, headers, data, deadline) as response:
+            body, complete = _read(response, request.method, deadline)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
+        raise _translate(error, where, request, secrets) from error
     return HttpAnswer(
         where=where,
         status=response.status_code,
@@ -230,7 +257,7 @@ def _translate(
     if isinstance(error, timeouts) or "timed out" in why.lower():
         acted = (
             ""
-            if request.method in ("GET", "HEAD")
+            if request.method in ("GET", "HEAD") or request.asks_only
             else " Whether the request was carried out is not known; the next try carries the "
             "same Idempotency-Key."
         )

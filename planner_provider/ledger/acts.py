@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from planner_provider.ledger import leases, runs
+from planner_provider.ledger import approvals, leases, runs
 from planner_provider.ledger.authority import refusal
 from planner_provider.ledger.journal import Journal, StepStatus
 from planner_provider.ledger.rows import Act, ActResult, ActRole, Claim
@@ -57,7 +57,11 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
     before = Journal(a for a in acts if not _is_own_and_open(a, claim))
     state = before.of(claim.step, claim.map_index)
     needless = _needless(claim, state.status)
-    refused = refusal(claim, run, lease, before, now)
+    needed = run.approvals if run and claim.role is ActRole.STEP else ()
+    granted = approvals.of_tasks(connection, run.plan_id, needed) if run else {}
+    opened = [act for act in acts if _is_own_and_open(act, claim)]
+    parked = next((act for act in reversed(opened) if claim.resumes and act.parked_at), None)
+    refused = refusal(claim, run, lease, before, now, granted, goes_on=parked is not None)
     if refused and not (needless and run and run.key.digest == claim.digest):
         raise refused
     if run is None:
@@ -65,8 +69,6 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
     if needless:
         return Begin(needless, run.plan_id, state.last)
     generation = lease.generation if lease and claim.role is not ActRole.CHECK else None
-    opened = [act for act in acts if _is_own_and_open(act, claim)]
-    parked = next((act for act in reversed(opened) if claim.resumes and act.parked_at), None)
     if parked is not None:
         return Begin(Permit.GRANTED, run.plan_id, _unpark(connection, parked, generation, now))
     busy = tuple(act for act in opened if act.may_act and claim.role is not ActRole.CHECK)
@@ -103,7 +105,7 @@ def sign_of_life(connection: Connection, act_id: int, now: datetime) -> str | No
         if lease.closing_at is not None:
             return f"the run is being wound up since {lease.closing_at:%H:%M:%S} UTC"
         run = runs.get(connection, act.plan_id)
-        if run and run.abort_at is not None and run.abort_at >= lease.taken_at:
+        if run and run.abort_at is not None:
             return f"a person stopped the run at {run.abort_at:%H:%M:%S} UTC"
     connection.execute(
         update(ACTS).where(ACTS.c.id == act_id, ACTS.c.ended_at.is_(None)).values(alive_at=now)

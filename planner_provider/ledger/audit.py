@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 
 from planner_provider.ledger.engine import LOCK_AUDIT, lock
 from planner_provider.ledger.rows import AuditEntry
-from planner_provider.ledger.schema import AUDIT
+from planner_provider.ledger.schema import AUDIT, AUDIT_HEAD
 
 GENESIS = "0" * 64
+HEAD_ID = 1
+"""Key of the only row of ``audit_head``."""
 
 
 def append(
@@ -28,20 +30,37 @@ def append(
 ) -> None:
     """Write one entry. Writers wait for each other until their transactions end."""
     lock(connection, LOCK_AUDIT)
-    latest = select(AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)
-    prev_hash = connection.execute(latest).scalar_one_or_none() or GENESIS
+    prev_hash = _head_hash(connection)
     plain = json.loads(json.dumps(detail, default=str))
-    connection.execute(
-        AUDIT.insert().values(
+    hash_ = entry_hash(prev_hash, now, plan_id, actor, what, plain)
+    seq: int = connection.execute(
+        AUDIT.insert()
+        .values(
             at=now,
             plan_id=plan_id,
             actor=actor,
             what=what,
             detail=plain,
             prev_hash=prev_hash,
-            hash=entry_hash(prev_hash, now, plan_id, actor, what, plain),
+            hash=hash_,
         )
+        .returning(AUDIT.c.seq)
+    ).scalar_one()
+    # Never inserted here: a record of the head that was taken away must stay missing.
+    connection.execute(
+        update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == HEAD_ID).values(seq=seq, hash=hash_)
     )
+
+
+def _head_hash(connection: Connection) -> str:
+    """The hash to go on from: of the head, so that entries cut off the end leave a gap."""
+    head = select(AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.id == HEAD_ID)
+    latest = select(AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)
+    for query in (head, latest):
+        found: str | None = connection.execute(query).scalar_one_or_none()
+        if found is not None:
+            return found
+    return GENESIS
 
 
 def entry_hash(

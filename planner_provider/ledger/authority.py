@@ -6,16 +6,26 @@ change in between. The colour of an upstream task is no authority.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from planner_provider.errors import (
+    AbortedError,
     AttentionError,
     NoAuthorityError,
     PlannerError,
     SupersededError,
 )
 from planner_provider.ledger.journal import Journal, StepStatus
-from planner_provider.ledger.rows import ActRole, Claim, Lease, PlanRun, Verdict
+from planner_provider.ledger.rows import (
+    ActRole,
+    Approval,
+    ApprovalState,
+    Claim,
+    Course,
+    Lease,
+    PlanRun,
+)
 
 NEW_RUN = "Start a new run"
 CLEAR_ACQUIRE = (
@@ -28,10 +38,26 @@ class ExpiredError(NoAuthorityError):
     """The decision to run is too old."""
 
 
+class ApprovalError(NoAuthorityError):
+    """An approval that the run needs is not on record, or is void."""
+
+
 def refusal(
-    claim: Claim, run: PlanRun | None, lease: Lease | None, journal: Journal, now: datetime
+    claim: Claim,
+    run: PlanRun | None,
+    lease: Lease | None,
+    journal: Journal,
+    now: datetime,
+    approvals: Mapping[str, Approval | None] | None = None,
+    *,
+    goes_on: bool = False,
 ) -> PlannerError | None:
-    """Say why the task must not act, or ``None`` if it may."""
+    """Say why the task must not act, or ``None`` if it may.
+
+    ``approvals`` has the approval on record of each task that the run is bound to; one that is
+    not there is missing. With ``goes_on`` the act began in time and was deferred: that a time ran
+    out since does not stop it half way.
+    """
     if run is None:
         return NoAuthorityError(
             f"Run {claim.run_id} of {claim.dag_id} was never assessed, so nothing in it may act. "
@@ -48,9 +74,32 @@ def refusal(
     if claim.role is ActRole.UNDO:
         return _undo_refusal(claim, lease)
     return (
-        _time_refusal(claim, run, lease, now)
+        _stop_refusal(claim, run, lease)
+        or (None if goes_on else _time_refusal(claim, run, now))
+        or _approval_refusal(claim, run, approvals or {}, None if goes_on else now)
         or _order_refusal(claim, journal)
         or _own_refusal(claim, journal)
+    )
+
+
+def acquire_refusal(plan_id: str, run: PlanRun | None) -> PlannerError | None:
+    """Say why a run must not take locks, or ``None`` if it may."""
+    if run is None:
+        return NoAuthorityError(
+            f"Run {plan_id} was never assessed, so it gets no locks. Nothing was touched. Clear "
+            "the task `assess` with everything downstream."
+        )
+    return abort_refusal(run)
+
+
+def abort_refusal(run: PlanRun) -> AbortedError | None:
+    """Refuse to go on with a run that a person stopped and that has not ended since."""
+    if run.abort_at is None or run.outcome is not None:
+        return None
+    why = f" ({run.abort_reason})" if run.abort_reason else ""
+    return AbortedError(
+        f"The run was stopped by a person at {run.abort_at:%H:%M:%S} UTC{why}, so it must not go "
+        f"on. Nothing was touched. {NEW_RUN}."
     )
 
 
@@ -66,17 +115,21 @@ def version_refusal(digest: str, run: PlanRun) -> SupersededError | None:
     )
 
 
-def _time_refusal(claim: Claim, run: PlanRun, lease: Lease, now: datetime) -> PlannerError | None:
+def _stop_refusal(claim: Claim, run: PlanRun, lease: Lease) -> PlannerError | None:
     if lease.closing_at is not None:
         return NoAuthorityError(
             f"The run is being wound up since {lease.closing_at:%H:%M:%S} UTC, so "
             f"{_what(claim)} must not begin any more. Nothing was touched."
         )
-    if run.abort_at is not None and lease.taken_at <= run.abort_at:
+    if run.abort_at is not None:
         return NoAuthorityError(
             f"The run was stopped by a person at {run.abort_at:%H:%M:%S} UTC, so {_what(claim)} "
             "must not begin any more. Nothing was touched."
         )
+    return None
+
+
+def _time_refusal(claim: Claim, run: PlanRun, now: datetime) -> PlannerError | None:
     if run.expires_at is not None and now >= run.expires_at:
         return ExpiredError(
             f"The decision to run was valid until {run.expires_at:%Y-%m-%d %H:%M:%S} UTC "
@@ -84,6 +137,54 @@ def _time_refusal(claim: Claim, run: PlanRun, lease: Lease, now: datetime) -> Pl
             f"{NEW_RUN}."
         )
     return None
+
+
+def _approval_refusal(
+    claim: Claim, run: PlanRun, approvals: Mapping[str, Approval | None], now: datetime | None
+) -> ApprovalError | None:
+    for task in run.approvals:
+        trouble = _approval_trouble(run, approvals.get(task), now)
+        if trouble is not None:
+            return ApprovalError(
+                f"{_what(claim).capitalize()} needs the approval of task {task}, and {trouble}. "
+                "Only the record in the ledger counts, not the colour of the task or its XCom. "
+                f"Nothing was touched. Clear the task {task} with everything downstream: it asks "
+                "again."
+            )
+    return None
+
+
+def _approval_trouble(run: PlanRun, approval: Approval | None, now: datetime | None) -> str | None:
+    if approval is None:
+        return "the ledger has none: it was never asked for"
+    closed = f" at {approval.closed_at:%Y-%m-%d %H:%M:%S} UTC" if approval.closed_at else ""
+    said = {
+        ApprovalState.OPEN: "it is still open: too few have answered",
+        ApprovalState.REJECTED: f"it was rejected{closed}{_who(approval)}",
+        ApprovalState.EXPIRED: f"nobody answered in time{closed and f'; it was closed{closed}'}",
+        ApprovalState.CANCELLED: f"it was cancelled{closed}",
+    }
+    if approval.state is not ApprovalState.GRANTED:
+        return said[approval.state]
+    asked = approval.request
+    if asked.digest != run.key.digest:
+        return (
+            f"it was given for version {asked.digest[:8]} of the plan; the run is bound to "
+            f"{run.key.digest[:8]}"
+        )
+    if asked.parameters_sha != run.parameters_sha:
+        return "it was given for other parameters than those that the run is bound to"
+    if now is not None and asked.expires_at is not None and now >= asked.expires_at:
+        return f"it was valid until {asked.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    return None
+
+
+def _who(approval: Approval) -> str:
+    against = [answer for answer in approval.answers if not answer.approve]
+    if not against:
+        return ""
+    reason = f": {against[-1].reason}" if against[-1].reason else ""
+    return f" by {against[-1].user}{reason}"
 
 
 def _order_refusal(claim: Claim, journal: Journal) -> PlannerError | None:
@@ -121,9 +222,9 @@ def _own_refusal(claim: Claim, journal: Journal) -> PlannerError | None:
 
 
 def _undo_refusal(claim: Claim, lease: Lease) -> PlannerError | None:
-    if lease.verdict is Verdict.UNDO:
+    if lease.course is Course.UNDO:
         return None
-    said = "keeps the change" if lease.verdict is Verdict.KEEP else "has not decided yet"
+    said = "keeps the change" if lease.course is Course.KEEP else "has not decided yet"
     return NoAuthorityError(
         f"`decide` {said}, so {_what(claim)} must not act. Nothing was touched. {CLEAR_ACQUIRE}."
     )

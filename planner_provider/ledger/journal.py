@@ -60,15 +60,23 @@ class StepState:
 UNTOUCHED = StepState(StepStatus.UNTOUCHED)
 
 
+PART = "/"
+"""Between a step and its part: ``shift/w25``. What undoes ``shift`` undoes all of its parts."""
+
+
 class Journal(Mapping[str, StepState]):
-    """The states of all steps of one run. A step that never began is ``UNTOUCHED``, not missing."""
+    """The states of all steps of one run. A step that never began is ``UNTOUCHED``, not missing.
+
+    A step that is done in parts has its parts in the journal. The state of the whole is that of
+    the part that matters most, of those that began.
+    """
 
     def __init__(self, acts: Iterable[Act]) -> None:
         self.acts = tuple(sorted(acts, key=lambda act: act.id))
         self._states = _states(self.acts)
 
     def __getitem__(self, step: str) -> StepState:
-        return self._states.get(step, UNTOUCHED)
+        return _whole(self._states, step)
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._states)
@@ -78,8 +86,8 @@ class Journal(Mapping[str, StepState]):
 
     def of(self, step: str, map_index: int) -> StepState:
         """The state of one mapped part of a step."""
-        own = [a for a in self.acts if a.step == step and _concerns(a, map_index)]
-        return _states(own).get(step, UNTOUCHED)
+        own = [a for a in self.acts if _is_about(a, step) and _concerns(a, map_index)]
+        return _whole(_states(own), step)
 
     def checked(self, task_id: str) -> bool:
         """Whether the last run of a verification passed, and no step or undo began after it."""
@@ -88,6 +96,17 @@ class Journal(Mapping[str, StepState]):
         if not checks or checks[-1].result is not ActResult.DONE:
             return False
         return not changes or checks[-1].id > changes[-1]
+
+
+def _is_about(act: Act, step: str) -> bool:
+    if act.step == step or act.step.startswith(step + PART):
+        return True
+    return act.role is ActRole.UNDO and step.startswith(act.step + PART)
+
+
+def _whole(states: Mapping[str, StepState], step: str) -> StepState:
+    own = [state for name, state in states.items() if name == step or name.startswith(step + PART)]
+    return _together(tuple(own)) if own else UNTOUCHED
 
 
 def _concerns(act: Act, map_index: int) -> bool:
@@ -99,13 +118,15 @@ def _states(acts: Iterable[Act]) -> dict[str, StepState]:
     for act in acts:
         if act.role is ActRole.CHECK:
             continue
-        of_step = parts.setdefault(act.step, {})
         if act.role is ActRole.STEP:
-            of_step[act.map_index] = StepState(_AFTER_STEP[act.result], act)
+            parts.setdefault(act.step, {})[act.map_index] = StepState(_AFTER_STEP[act.result], act)
             continue
         undone = StepState(_AFTER_UNDO[act.result], act)
-        for index in [i for i in of_step if _concerns(act, i)] or [act.map_index]:
-            of_step[index] = undone
+        names = [name for name in parts if name.startswith(act.step + PART)]
+        for name in [act.step] if act.step in parts or not names else names:
+            of_step = parts.setdefault(name, {})
+            for index in [i for i in of_step if _concerns(act, i)] or [act.map_index]:
+                of_step[index] = undone
     return {step: _together(tuple(states.values())) for step, states in parts.items()}
 
 

@@ -2,62 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 
-from planner_provider.ledger import acts, audit, compiled, leases, runs
+from planner_provider.ledger import acts, audit, compiled, leases, runs, waiting
 from planner_provider.ledger.acts import Begin, Permit
-from planner_provider.ledger.engine import make_engine, reading, shown, writing
+from planner_provider.ledger.engine import reading, writing
+from planner_provider.ledger.locks import Locks
+from planner_provider.ledger.records import Records
 from planner_provider.ledger.rows import (
     Act,
     ActResult,
     AuditEntry,
     Claim,
     CompiledPlan,
-    Hold,
-    Lease,
     Outcome,
     PlanRun,
     RunKey,
-    Verdict,
 )
-from planner_provider.ledger.upgrade import require_schema, schema_version, upgrade_schema
 
 
-class Ledger:
+class Ledger(Records, Locks):
     """The record of what happened, in SQLite or PostgreSQL.
 
     Every method is one transaction, may be repeated without harm, and raises ``UnavailableError``
     if the database does not answer, ``MisconfiguredError`` if it cannot be used. Times come in as
     ``now``; the ledger has no clock.
     """
-
-    def __init__(self, url: str, *, auto_upgrade: bool = True) -> None:
-        self.url = url
-        self.auto_upgrade = auto_upgrade
-
-    def __repr__(self) -> str:
-        return f"Ledger({shown(self.url)})"
-
-    @cached_property
-    def _engine(self) -> Engine:
-        engine = make_engine(self.url)
-        require_schema(engine, upgrade=self.auto_upgrade)
-        return engine
-
-    # ---- the database itself
-
-    def version(self) -> str | None:
-        """The version of the schema in the database, ``None`` if it is empty."""
-        return schema_version(make_engine(self.url))
-
-    def upgrade(self) -> None:
-        """Bring the schema up to date. Safe from many processes at once."""
-        upgrade_schema(make_engine(self.url))
 
     # ---- runs
 
@@ -69,14 +43,24 @@ class Ledger:
         parameters: Mapping[str, Any],
         actor: str,
         now: datetime,
+        approvals: tuple[str, ...] = (),
+        parameters_sha: str = "",
     ) -> PlanRun:
         """Bind a run to its version and start its time to live.
 
-        Raises ``SupersededError`` if it is bound to another version.
+        No step may act before each task in ``approvals`` has its approval, for this version and
+        these parameters. Raises ``SupersededError`` if the run is bound to another version.
         """
         with writing(self._engine) as connection:
-            run = runs.pin(connection, key, expires_at=expires_at, parameters=parameters, now=now)
-            detail = {"digest": key.digest, "run_id": key.run_id, "expires_at": expires_at}
+            bound = runs.Binding(expires_at, parameters, approvals, parameters_sha)
+            run = runs.pin(connection, key, bound, now)
+            detail = {
+                "digest": key.digest,
+                "run_id": key.run_id,
+                "expires_at": expires_at,
+                "approvals": list(approvals),
+                "parameters_sha": parameters_sha,
+            }
             audit.append(
                 connection, what="run.assessed", actor=actor, plan_id=run.plan_id,
                 detail=detail, now=now,
@@ -88,6 +72,11 @@ class Ledger:
         with reading(self._engine) as connection:
             return runs.find(connection, dag_id, run_id)
 
+    def run(self, plan_id: str) -> PlanRun | None:
+        """What is known of the run with this plan ID."""
+        with reading(self._engine) as connection:
+            return runs.get(connection, plan_id)
+
     def finish_run(
         self, key: RunKey, outcome: Outcome, reason: str, *, actor: str, now: datetime
     ) -> str:
@@ -96,92 +85,58 @@ class Ledger:
             known = runs.find(connection, key.dag_id, key.run_id, lock=True)
             run = known or runs.ensure(connection, key)
             runs.set_outcome(connection, run.plan_id, outcome, reason, now)
+            waiting.leave(connection, [run.plan_id])
             audit.append(
                 connection, what="run.finished", actor=actor, plan_id=run.plan_id,
                 detail={"outcome": outcome.value, "reason": reason}, now=now,
             )  # fmt: skip
             return run.plan_id
 
-    def record_abort(self, dag_id: str, run_id: str, *, actor: str, now: datetime) -> bool:
+    def record_abort(
+        self, dag_id: str, run_id: str, *, actor: str, now: datetime, reason: str | None = None
+    ) -> bool:
         """A person stopped the run: no step may begin. ``False`` if the run is not known."""
         with writing(self._engine) as connection:
             run = runs.find(connection, dag_id, run_id, lock=True)
             if run is None:
                 return False
-            runs.set_abort(connection, run.plan_id, now)
-            audit.append(
-                connection, what="run.aborted", actor=actor, plan_id=run.plan_id, detail={}, now=now
-            )
+            if run.outcome is not None and leases.live(connection, run.plan_id) is None:
+                return True  # it has ended: there is nothing to stop
+            self._abort(connection, run, actor, reason, now)
             return True
 
-    # ---- leases
+    def request_abort(
+        self, plan_id: str, *, actor: str, reason: str | None, now: datetime
+    ) -> PlanRun | None:
+        """A person stops the run with this plan ID; gives the run as it is then.
 
-    def take_lease(
-        self, plan_id: str, holds: Sequence[Hold], *, actor: str, now: datetime
-    ) -> Lease:
-        """Take all resources or none.
-
-        Idempotent while the lease lives. Raises ``UnavailableError`` naming the holders of what
-        another run holds.
+        ``None`` if it is not known. A run that is stopped already, or that has ended and holds no
+        locks, is left as it is: look at ``abort_at`` and ``outcome``.
         """
         with writing(self._engine) as connection:
-            before = leases.live(connection, plan_id)
-            lease = leases.take(connection, plan_id, holds, now)
-            if before is None or before.generation != lease.generation:
-                detail = {
-                    "generation": lease.generation,
-                    "holds": [[hold.resource, hold.mode.value] for hold in lease.holds],
-                }
-                audit.append(
-                    connection, what="lease.taken", actor=actor, plan_id=plan_id,
-                    detail=detail, now=now,
-                )  # fmt: skip
-            return lease
+            run = runs.get(connection, plan_id, lock=True)
+            if run is None or (run.abort_at is not None and run.outcome is None):
+                return run
+            if run.outcome is not None and leases.live(connection, plan_id) is None:
+                return run
+            self._abort(connection, run, actor, reason, now)
+            return runs.get(connection, plan_id)
 
-    def check_lease(self, plan_id: str) -> Lease | None:
-        """The lease that the run holds now, if it holds one."""
+    def open_aborts(self) -> dict[str, datetime]:
+        """The runs that were stopped and have not ended: plan ID -> when."""
         with reading(self._engine) as connection:
-            return leases.live(connection, plan_id)
+            return runs.open_aborts(connection)
 
-    def last_lease(self, plan_id: str) -> Lease | None:
-        """The last lease that the run held, given back or not."""
-        with reading(self._engine) as connection:
-            return leases.latest(connection, plan_id)
-
-    def close_lease(self, plan_id: str, *, now: datetime) -> Lease | None:
-        """Let no step of this lease begin, and tell those that act to stop."""
-        with writing(self._engine) as connection:
-            runs.get(connection, plan_id, lock=True)
-            return leases.close(connection, plan_id, now)
-
-    def record_verdict(
-        self,
-        plan_id: str,
-        generation: int,
-        verdict: Verdict,
-        *,
-        detail: Mapping[str, Any],
-        actor: str,
-        now: datetime,
+    @staticmethod
+    def _abort(
+        connection: Connection, run: PlanRun, actor: str, reason: str | None, now: datetime
     ) -> None:
-        """Write what `decide` decided; undoing is allowed by nothing else."""
-        with writing(self._engine) as connection:
-            leases.set_verdict(connection, generation, verdict)
-            audit.append(
-                connection, what="run.decided", actor=actor, plan_id=plan_id,
-                detail={"verdict": verdict.value, **detail}, now=now,
-            )  # fmt: skip
-
-    def release_lease(self, plan_id: str, *, actor: str, now: datetime) -> bool:
-        """Give everything back. ``False`` if nothing was held."""
-        with writing(self._engine) as connection:
-            released = leases.release(connection, plan_id, now)
-            if released:
-                audit.append(
-                    connection, what="lease.released", actor=actor, plan_id=plan_id,
-                    detail={}, now=now,
-                )  # fmt: skip
-            return released
+        runs.set_abort(connection, run.plan_id, reason, now)
+        waiting.leave(connection, [run.plan_id])
+        audit.append(
+            connection, what="run.aborted", actor=actor, plan_id=run.plan_id,
+            detail={"reason": reason} if reason else {}, now=now,
+        )  # fmt: skip
 
     # ---- acts
 
@@ -239,7 +194,7 @@ class Ledger:
 
     @staticmethod
     def _audit_act(
-        connection: Any, what: str, act: Act, actor: str, now: datetime, **extra: Any
+        connection: Connection, what: str, act: Act, actor: str, now: datetime, **extra: Any
     ) -> None:
         detail = {"act": act.id, "role": act.role.value, "step": act.step, "try": act.try_number}
         audit.append(

@@ -24,7 +24,7 @@ def ledger_url(environ: Mapping[str, str]) -> str:
     """The ledger's SQLAlchemy URL: from the environment, then ``airflow.cfg``, then the default.
 
     Airflow's own way also knows ``_cmd`` and ``_secret``; inside Airflow use
-    ``planner_provider.operators.settings``.
+    ``planner_provider.hooks.settings``.
     """
     if environ.get(ENV_VAR):
         return environ[ENV_VAR]

@@ -27,8 +27,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from planner_provider.ledger.journal import StepState, StepStatus
-from planner_provider.ledger.rows import Outcome, Verdict
+from planner_provider.ledger.journal import Journal, StepState, StepStatus
+from planner_provider.ledger.rows import Course, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class RunFacts:
 
     steps: tuple[StepFact, ...]
     """In the order in which they are done."""
-    verdict: Verdict | None = None
+    course: Course | None = None
     verified: bool | None = None
     """Whether the verification passed; ``None`` if the plan has none."""
     rollback_verified: bool | None = None
@@ -100,9 +100,39 @@ def conclude(facts: RunFacts) -> Conclusion:
     return Conclusion(outcome, reason, done, undone, (*not_undone, *stays), unclear)
 
 
+def conclude_unfinished(journal: Journal, course: Course | None, why: str) -> Conclusion:
+    """Judge a run that ended without its last task, by its journal alone.
+
+    What the plan is made of is not known here, so nothing is taken for granted: the change is in
+    only if `decide` said so and nothing was undone; it is undone only if every step that began is.
+    """
+    steps = {step: state.status for step, state in journal.items()}
+    done = tuple(s for s, status in steps.items() if status is StepStatus.DONE)
+    undone = tuple(s for s, status in steps.items() if status is StepStatus.UNDONE)
+    left = tuple(s for s, state in journal.items() if state.must_be_undone)
+    said = f"The run ended without its last task ({why})."
+    if course is Course.KEEP and done and len(done) == len(steps):
+        return Conclusion(Outcome.SUCCEEDED, f"{said} Every step is done.", done=done)
+    if left:
+        states = ", ".join(f"{step} ({steps[step].value})" for step in left)
+        return Conclusion(
+            Outcome.ROLLBACK_FAILED,
+            f"{said} Nobody undid what it began: {states}. Look now.",
+            done, undone, left,
+        )  # fmt: skip
+    if undone:
+        return Conclusion(
+            Outcome.ROLLED_BACK,
+            f"{said} Undone: {_list(undone)}. Whether the plan's check passed after that is not "
+            "known; look.",
+            undone=undone,
+        )
+    return Conclusion(Outcome.FAILED, f"{said} Nothing was changed.")
+
+
 def _is_in(facts: RunFacts) -> bool:
     all_done = all(fact.state.status is StepStatus.DONE for fact in facts.steps)
-    return all_done and facts.verified is not False and facts.verdict is Verdict.KEEP
+    return all_done and facts.verified is not False and facts.course is Course.KEEP
 
 
 def _judge(

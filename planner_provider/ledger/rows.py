@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner_provider.decide.model import Decision
 
 
 class Outcome(StrEnum):
@@ -41,8 +44,8 @@ class ActResult(StrEnum):
     """Its process was stopped or fell silent, or it said itself that it does not know."""
 
 
-class Verdict(StrEnum):
-    """What ``decide`` decided about a run."""
+class Course(StrEnum):
+    """What ``decide`` decided about a run: whether its change stays."""
 
     KEEP = "keep"
     UNDO = "undo"
@@ -82,6 +85,12 @@ class PlanRun:
     outcome: Outcome | None
     reason: str | None
     finished_at: datetime | None
+    approvals: tuple[str, ...] = ()
+    """Tasks whose approvals must be granted before any step may act."""
+    parameters_sha: str = ""
+    """Hash of the parameters, as approvals are bound to it."""
+    abort_reason: str | None = None
+    """Why a person stopped it, in that person's words."""
 
     @property
     def plan_id(self) -> str:
@@ -160,9 +169,130 @@ class Lease:
     taken_at: datetime
     closing_at: datetime | None
     """From then on no step may begin, and those that act are told to stop."""
-    verdict: Verdict | None
+    course: Course | None
     released_at: datetime | None
     holds: tuple[Hold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A run that waits for its locks."""
+
+    ticket: int
+    """Its place in the order of arrival, over all runs."""
+    plan_id: str
+    since: datetime
+    alive_at: datetime
+    """When it last said that it still waits."""
+    holds: tuple[Hold, ...]
+    """What it wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that is in the way of a run that wants its locks."""
+
+    resource: str
+    mode: Mode
+    plan_id: str
+    dag_id: str
+    run_id: str
+    since: datetime
+    holds: bool = True
+    """Whether it holds the resource; ``False``: it waits too, and came first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The answer to a run that cannot have its locks yet."""
+
+    waiter: Waiter
+    blockers: tuple[Blocker, ...]
+    ahead: int = 0
+    """How many runs that wait came first and want something that conflicts."""
+
+
+class ApprovalState(StrEnum):
+    """Where an approval stands. Nothing but ``granted`` lets a step act."""
+
+    OPEN = "open"
+    GRANTED = "granted"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    """Nobody answered in time."""
+    CANCELLED = "cancelled"
+    """It is not needed any more: the run was stopped, or asks anew for something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """What is asked for, and what the answer will be bound to."""
+
+    plan_id: str
+    task: str
+    """Task id that asks."""
+    digest: str
+    """Version of the plan."""
+    parameters_sha: str
+    requester: str | None
+    """Who started the run; ``None`` if nobody did, or it is not known."""
+    asked_at: datetime
+    expires_at: datetime | None
+    """From then on a grant is void. ``None``: as long as the run may begin steps."""
+    rule: str
+    """JSON of the spec's approval: who may answer, and how many must."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAnswer:
+    """What one person, or a rule, said."""
+
+    user: str
+    approve: bool
+    reason: str | None
+    via: str
+    """``airflow``, ``link``, ``jira``, ``github`` or ``rule``."""
+    at: datetime
+    verified: bool
+    """Whether ``user`` is proved by where it came from, not just claimed."""
+    source: str
+    """Where exactly it came from, for whoever checks later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An approval with its answers, oldest first."""
+
+    request: ApprovalRequest
+    state: ApprovalState
+    answers: tuple[ApprovalAnswer, ...] = ()
+    decision_id: int | None = None
+    """The recorded decision that closed it."""
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """A decision with its place: enough to make it again."""
+
+    id: int
+    plan_id: str
+    step: str | None
+    actor: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """How much of something may go on at once, as it is set now."""
+
+    name: str
+    plan_id: str
+    limit: float
+    minimum: float
+    maximum: float
+    changed_by: str
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from planner_provider.errors import SupersededError
-from planner_provider.ledger.authority import version_refusal
+from planner_provider.ledger.authority import abort_refusal, version_refusal
 from planner_provider.ledger.rows import Outcome, PlanRun, RunKey
 from planner_provider.ledger.schema import PLAN_RUNS
 
@@ -28,24 +29,40 @@ def get(connection: Connection, plan_id: str, *, lock: bool = False) -> PlanRun 
     return None if row is None else _run(row)
 
 
-def pin(
-    connection: Connection,
-    key: RunKey,
-    *,
-    expires_at: datetime | None,
-    parameters: Mapping[str, Any],
-    now: datetime,
-) -> PlanRun:
-    """Bind a run to a version, or find that it is. Raises ``SupersededError`` for another one."""
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a run is bound to when it is assessed."""
+
+    expires_at: datetime | None
+    parameters: Mapping[str, Any]
+    approvals: tuple[str, ...] = ()
+    parameters_sha: str = ""
+
+
+def pin(connection: Connection, key: RunKey, bound: Binding, now: datetime) -> PlanRun:
+    """Bind a run to a version, or find that it is. Raises ``SupersededError`` for another one.
+
+    If it had ended, it is under way again: its outcome and an abort are history. Raises
+    ``AbortedError`` if a person stopped it and it has not ended since.
+    """
     known = ensure(connection, key)
+    aborted = abort_refusal(known)
+    if aborted:
+        raise aborted
     connection.execute(
         update(PLAN_RUNS)
         .where(PLAN_RUNS.c.plan_id == known.plan_id)
         .values(
             assessed_at=now,
-            expires_at=expires_at,
-            parameters=dict(parameters),
+            expires_at=bound.expires_at,
+            parameters=dict(bound.parameters),
+            approvals=list(bound.approvals),
+            parameters_sha=bound.parameters_sha,
             abort_at=None,
+            abort_reason=None,
+            outcome=None,
+            reason=None,
+            finished_at=None,
         )
     )
     run = get(connection, key.plan_id)
@@ -86,9 +103,31 @@ def set_outcome(
     )
 
 
-def set_abort(connection: Connection, plan_id: str, now: datetime) -> None:
+def reopen(connection: Connection, plan_id: str) -> None:
+    """The run is under way again: what it ended with before is history."""
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == plan_id, PLAN_RUNS.c.outcome.is_not(None))
+        .values(outcome=None, reason=None, finished_at=None, abort_at=None, abort_reason=None)
+    )
+
+
+def set_abort(connection: Connection, plan_id: str, reason: str | None, now: datetime) -> None:
     """Write down that a person stopped the run."""
-    connection.execute(update(PLAN_RUNS).where(PLAN_RUNS.c.plan_id == plan_id).values(abort_at=now))
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == plan_id)
+        .values(abort_at=now, abort_reason=reason)
+    )
+
+
+def open_aborts(connection: Connection) -> dict[str, datetime]:
+    """The runs that were stopped and have not ended since: plan ID -> when."""
+    query = select(PLAN_RUNS.c.plan_id, PLAN_RUNS.c.abort_at).where(
+        PLAN_RUNS.c.abort_at.is_not(None),
+        or_(PLAN_RUNS.c.outcome.is_(None), PLAN_RUNS.c.finished_at < PLAN_RUNS.c.abort_at),
+    )
+    return {row.plan_id: row.abort_at for row in connection.execute(query)}
 
 
 def _run(row: Row[Any]) -> PlanRun:
@@ -101,4 +140,7 @@ def _run(row: Row[Any]) -> PlanRun:
         outcome=None if row.outcome is None else Outcome(row.outcome),
         reason=row.reason,
         finished_at=row.finished_at,
+        approvals=tuple(row.approvals),
+        parameters_sha=row.parameters_sha,
+        abort_reason=row.abort_reason,
     )

@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0003"
 VERSION_TABLE = "planner_ledger_version"
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -75,6 +77,9 @@ PLAN_RUNS = Table(
     Column("outcome", String(20)),
     Column("reason", Text),
     Column("finished_at", UtcDateTime),
+    Column("approvals", JSON, nullable=False, server_default="[]"),
+    Column("parameters_sha", String(64), nullable=False, server_default=""),
+    Column("abort_reason", Text),
     UniqueConstraint("dag_id", "run_id"),
 )
 
@@ -85,9 +90,12 @@ LEASES = Table(
     Column("plan_id", ForeignKey("plan_runs.plan_id"), nullable=False),
     Column("taken_at", UtcDateTime, nullable=False),
     Column("closing_at", UtcDateTime),
-    Column("verdict", String(10)),
+    Column("course", String(10)),
     Column("released_at", UtcDateTime),
+    Column("watched_at", UtcDateTime),
+    Column("watched", Text),
     Index(None, "plan_id", "released_at"),
+    Index(None, "released_at"),
     sqlite_autoincrement=True,
 )
 
@@ -98,6 +106,18 @@ LEASE_RESOURCES = Table(
     Column("resource", String(500), primary_key=True),
     Column("mode", String(10), nullable=False),
     Index(None, "resource"),
+)
+
+LEASE_QUEUE = Table(
+    "lease_queue",
+    METADATA,
+    Column("ticket", BigId, primary_key=True, autoincrement=True),
+    Column("plan_id", ForeignKey("plan_runs.plan_id"), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("alive_at", UtcDateTime, nullable=False),
+    Column("holds", JSON, nullable=False),
+    UniqueConstraint("plan_id"),
+    sqlite_autoincrement=True,
 )
 
 ACTS = Table(
@@ -131,6 +151,79 @@ COMPILED_PLANS = Table(
     Column("compiled_at", UtcDateTime, nullable=False),
 )
 
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("plan_id", String(200), nullable=False),
+    Column("step", String(250)),
+    Column("actor", String(250), nullable=False),
+    Column("kind", String(50), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Index(None, "plan_id"),
+    sqlite_autoincrement=True,
+)
+
+MEMOS = Table(
+    "memos",
+    METADATA,
+    Column("plan_id", String(200), primary_key=True),
+    Column("step", String(250), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("plan_id", String(200), nullable=False),
+    Column("task", String(250), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("parameters_sha", String(64), nullable=False),
+    Column("requester", String(250)),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("rule", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("decision_id", ForeignKey("decisions.id")),
+    Column("closed_at", UtcDateTime),
+    Index(None, "plan_id", "task"),
+    sqlite_autoincrement=True,
+)
+
+APPROVAL_ANSWERS = Table(
+    "approval_answers",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("approval_id", ForeignKey("approvals.id"), nullable=False),
+    Column("user_name", String(250), nullable=False),
+    Column("approve", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("via", String(20), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("verified", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Index(None, "approval_id"),
+    sqlite_autoincrement=True,
+)
+
+THROTTLES = Table(
+    "throttles",
+    METADATA,
+    Column("plan_id", String(200), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("current", Float, nullable=False),
+    Column("minimum", Float, nullable=False),
+    Column("maximum", Float, nullable=False),
+    Column("changed_by", String(250), nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
 AUDIT = Table(
     "audit",
     METADATA,
@@ -145,3 +238,12 @@ AUDIT = Table(
     Index(None, "plan_id"),
     sqlite_autoincrement=True,
 )
+
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+"""One row, id 1: the last entry of the audit trail. The next one is chained to it."""

@@ -12,8 +12,8 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 from planner_provider.errors import PlannerError
+from planner_provider.hooks.settings import open_ledger
 from planner_provider.operators.clock import SYSTEM_CLOCK
-from planner_provider.operators.settings import open_ledger
 
 log = logging.getLogger(__name__)
 

@@ -3,55 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.spec.base import Model
+from planner_provider.spec.plan import AUTO_ROLLBACK
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
     from planner_provider.graph.model import Contact
+    from planner_provider.graph.slos import Slo
 
-PLACES: dict[str, tuple[str, str]] = {
-    "http": ("planner_provider.operators.http", "HttpActionOperator"),
-    "sql": ("planner_provider.operators.sql", "SqlActionOperator"),
-    "shell": ("planner_provider.operators.shell", "ShellActionOperator"),
-    "pod": ("planner_provider.operators.pod", "PodActionOperator"),
-    "operator": ("planner_provider.operators.foreign", "ForeignOperator"),
-    "wait": ("planner_provider.sensors.wait", "WaitSensor"),
-    "notify": ("planner_provider.operators.notify", "NotifyOperator"),
-    "verify": ("planner_provider.operators.verify", "VerifyOperator"),
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the operator for an action is, and what of the plan it needs besides the action."""
+
+    module: str
+    attribute: str
+    slos: bool = False
+    """Whether it is given the plan's SLOs."""
+
+
+Makers = dict[str, Callable[..., "BaseOperator"]]
+
+ACTIONS: dict[str, Place] = {
+    "http": Place("http", "HttpActionOperator"),
+    "sql": Place("sql", "SqlActionOperator"),
+    "shell": Place("shell", "ShellActionOperator"),
+    "pod": Place("pod", "PodActionOperator"),
+    "operator": Place("foreign", "ForeignOperator"),
+    "wait": Place("sensors.wait", "WaitSensor"),
+    "notify": Place("notify", "NotifyOperator"),
+    "verify": Place("verify", "VerifyOperator", slos=True),
+    "gate": Place("sensors.slo_gate", "SLOGateSensor", slos=True),
+    "approval": Place("approval", "RequestApprovalOperator"),
+    "deploy": Place("deploy", "DeployOperator"),
+    "flag": Place("flag", "FlagOperator"),
+    "scale": Place("scale", "ScaleOperator"),
 }
-"""Name of the action -> module and class. Actions that are not here are not available."""
+"""Name of the action -> its operator. Actions that are not here are not available."""
+PARTS: dict[str, Place] = {
+    "canary": Place("canary", "CanaryPart", slos=True),
+    "blue_green": Place("canary", "BlueGreenPart", slos=True),
+}
+"""As ``ACTIONS``, for steps that are done in parts."""
+UNDO: dict[str, Place] = dict.fromkeys(sorted(AUTO_ROLLBACK), Place("rollback", "RollbackOperator"))
+"""Name of the action -> the operator that undoes it (``rollback: auto``)."""
 
 
 @cache
-def _factory(name: str) -> Callable[..., BaseOperator]:
-    module, attribute = PLACES[name]
-    factory: Callable[..., BaseOperator] = getattr(import_module(module), attribute).from_action
+def _factory(place: Place) -> Callable[..., BaseOperator]:
+    inner = place.module if "." in place.module else f"operators.{place.module}"
+    module = import_module(f"planner_provider.{inner}")
+    factory: Callable[..., BaseOperator] = getattr(module, place.attribute).from_action
     return factory
 
 
-def _builder(name: str) -> Callable[..., BaseOperator]:
+def _builder(place: Place) -> Callable[..., BaseOperator]:
     def build(
         action: Model,
         *,
         plan_ref: PlanRef | None,
         contacts: tuple[Contact, ...] = (),
+        slos: tuple[Slo, ...] = (),
         **base_kwargs: Any,
     ) -> BaseOperator:
-        return _factory(name)(action, plan_ref=plan_ref, contacts=contacts, **base_kwargs)
+        if place.slos:
+            base_kwargs["slos"] = slos
+        return _factory(place)(action, plan_ref=plan_ref, contacts=contacts, **base_kwargs)
 
-    build.__doc__ = f"The operator for a ``{name}`` action of a spec."
     return build
 
 
-ACTION_OPERATORS: dict[str, Callable[..., BaseOperator]] = {name: _builder(name) for name in PLACES}
-"""Name of the action -> ``build(action, *, plan_ref, contacts, **base_kwargs)``.
+ACTION_OPERATORS: Makers = {name: _builder(place) for name, place in ACTIONS.items()}
+"""Name of the action -> ``build(action, *, plan_ref, contacts, slos, **base_kwargs)``.
 
 ``base_kwargs`` are arguments of Airflow's ``BaseOperator``. Raises ``SpecError`` for an
 ``operator`` action that cannot be built.
 """
+PART_OPERATORS: Makers = {name: _builder(place) for name, place in PARTS.items()}
+"""As ``ACTION_OPERATORS``; takes ``part`` besides, of ``graph.model.Part``."""
+AUTO_UNDO: Makers = {name: _builder(place) for name, place in UNDO.items()}
+"""As ``ACTION_OPERATORS``, by the action of the step that is undone."""

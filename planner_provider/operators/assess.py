@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from planner_provider.errors import NotAvailableError
+from planner_provider.graph.approvals import parameters_digest
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
+from planner_provider.operators.run_parameters import parameters_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,14 +19,21 @@ class AssessOperator(FrameOperator):
 
     :param unavailable: what the plan asks for and this release cannot do, in words.
     :param ttl: how long the decision to run stays valid; ``None`` for ever.
+    :param approvals: task ids of the approvals that must be granted before any step acts.
     """
 
     def __init__(
-        self, *, unavailable: tuple[str, ...] = (), ttl: timedelta | None = None, **kwargs: Any
+        self,
+        *,
+        unavailable: tuple[str, ...] = (),
+        ttl: timedelta | None = None,
+        approvals: tuple[str, ...] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.unavailable = unavailable
         self.ttl = ttl
+        self.approvals = approvals
 
     def run_task(self, task: FrameTask, context: Context) -> dict[str, str]:
         """Bind the run. Raises ``NotAvailableError`` or ``SupersededError``."""
@@ -35,11 +43,15 @@ class AssessOperator(FrameOperator):
                 f"{'; '.join(self.unavailable)}. Nothing was touched. Take it out of the plan, or "
                 "install a release that has it."
             )
-        now = self.clock.now()
+        from airflow.sdk.log import redact
+
+        now, values = self.clock.now(), parameters_of(context)
         run = task.ledger.pin_run(
             task.key,
             expires_at=now + self.ttl if self.ttl else None,
-            parameters=_parameters(context),
+            parameters={name: redact(value, name) for name, value in values.items()},
+            approvals=self.approvals,
+            parameters_sha=parameters_digest(values),
             actor=task.actor,
             now=now,
         )
@@ -47,12 +59,3 @@ class AssessOperator(FrameOperator):
         if run.expires_at:
             self.log.info("No step may begin after %s.", run.expires_at.isoformat())
         return {"plan_id": run.plan_id, "digest": run.key.digest}
-
-
-def _parameters(context: Context) -> Mapping[str, Any]:
-    """The values that the run was started with, validated by Airflow, with secrets masked."""
-    from airflow.sdk.log import redact
-
-    params = context["params"]
-    values = params.dump() if hasattr(params, "dump") else dict(params)
-    return {name: redact(value, name) for name, value in values.items()}

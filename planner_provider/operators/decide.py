@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from planner_provider.errors import NoAuthorityError
+from planner_provider.hooks.settings import load_settings
 from planner_provider.ledger.authority import CLEAR_ACQUIRE, version_refusal
 from planner_provider.ledger.journal import Journal, StepStatus
-from planner_provider.ledger.rows import ActRole, Lease, PlanRun, Verdict
+from planner_provider.ledger.rows import ActRole, Course, Lease, PlanRun
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.outline import StepOutline
 from planner_provider.operators.quiet import wait_for_quiet
-from planner_provider.operators.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Decision:
     """What is decided, why, and which teardowns are not needed."""
 
-    verdict: Verdict
+    course: Course
     reasons: tuple[str, ...]
     undo: tuple[str, ...]
     """Task ids of compensations that must run."""
@@ -71,10 +71,10 @@ class DecideOperator(FrameOperator, SkipMixin):
         run = task.ledger.run_of(task.dag_id, task.run_id) or run
         journal = Journal(task.ledger.acts_of(run.plan_id))
         decision = decide(self.steps, journal, run, lease, self.verify, self.verify_rollback)
-        task.ledger.record_verdict(
+        task.ledger.record_course(
             run.plan_id,
             lease.generation,
-            decision.verdict,
+            decision.course,
             detail={
                 "reasons": list(decision.reasons),
                 "undo": list(decision.undo),
@@ -107,7 +107,7 @@ class DecideOperator(FrameOperator, SkipMixin):
             task.ledger.end_silent_acts(run.plan_id, parked, actor=task.actor, now=self.clock.now())
 
     def _tell(self, decision: Decision) -> None:
-        stays = decision.verdict is Verdict.KEEP
+        stays = decision.course is Course.KEEP
         self.log.info("Decision: %s.", "the change stays" if stays else "the change is undone")
         for reason in decision.reasons:
             self.log.info("- %s", reason)
@@ -131,19 +131,26 @@ def decide(
     ]
     if verify is not None and not journal.checked(verify):
         reasons.append("the verification after the last step did not pass")
-    if run.abort_at is not None and run.abort_at >= lease.taken_at:
+    if run.abort_at is not None:
         reasons.append("a person stopped the run")
-    undos = [(step, step.undo) for step in reversed(steps) if step.undo is not None]
+    undos: dict[str, list[StepOutline]] = {}
+    for step in reversed(steps):
+        if step.undo is not None:  # all parts of a step have the same
+            undos.setdefault(step.undo, []).append(step)
     if not reasons:
-        needless = [undo for _, undo in undos]
+        needless = list(undos)
         return Decision(
-            Verdict.KEEP,
+            Course.KEEP,
             ("every step is done" + (" and verified" if verify else ""),),
             undo=(),
             skip=(*needless, *([verify_rollback] if verify_rollback else [])),
         )
-    needed = tuple(undo for step, undo in undos if journal[step.step].must_be_undone)
-    skip = [undo for _, undo in undos if undo not in needed]
+    needed = tuple(
+        undo
+        for undo, parts in undos.items()
+        if any(journal[part.step].must_be_undone for part in parts)
+    )
+    skip = [undo for undo in undos if undo not in needed]
     if verify_rollback and not needed:
         skip.append(verify_rollback)
-    return Decision(Verdict.UNDO, tuple(reasons), undo=needed, skip=tuple(skip))
+    return Decision(Course.UNDO, tuple(reasons), undo=needed, skip=tuple(skip))

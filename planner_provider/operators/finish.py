@@ -9,7 +9,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from planner_provider.ledger.journal import Journal, StepStatus
 from planner_provider.ledger.outcome import Conclusion, RunFacts, conclude
-from planner_provider.ledger.rows import Act, ActRole, Outcome, PlanRun
+from planner_provider.ledger.rows import (
+    Act,
+    ActRole,
+    Approval,
+    ApprovalState,
+    Course,
+    Outcome,
+    PlanRun,
+)
 from planner_provider.operators.failures import Failure, failures
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.outline import StepOutline
@@ -80,8 +88,14 @@ class FinishOperator(FrameOperator):
         journal = Journal(task.ledger.acts_of(plan_id) if run else ())
         found = failures(task.ledger.audit_of(plan_id))
         lease = task.ledger.last_lease(plan_id)
+        asked = [task.ledger.approval_of(plan_id, name) for name in self.approvals if run]
         facts = self._facts(
-            journal, run, found, _task_states(context), lease.verdict if lease else None
+            journal,
+            run,
+            found,
+            _task_states(context),
+            lease.course if lease else None,
+            {approval.state: approval for approval in asked if approval},
         )
         conclusion = conclude(facts)
         ti = context["ti"]
@@ -106,39 +120,32 @@ class FinishOperator(FrameOperator):
         run: PlanRun | None,
         found: dict[str, Failure],
         states: dict[str, str | None],
-        verdict: Any,
+        course: Course | None,
+        approvals: dict[ApprovalState, Approval],
     ) -> RunFacts:
-        rejected = self._rejected(states)
+        rejection = approvals.get(ApprovalState.REJECTED)
         skipped = any(
             states.get(task_id) == "skipped"
             for task_id in (*self.front, *(step.task_id for step in self.steps))
         )
-        unanswered = any(states.get(task_id) == "failed" for task_id in self.approvals)
         aborted = (run is not None and run.abort_at is not None) or (
-            skipped and not rejected and not found
+            skipped and rejection is None and not found
         )
         why = "A person stopped the run." if aborted else self._why(journal, found)
         return RunFacts(
             steps=tuple(step.fact(journal) for step in self.steps),
-            verdict=verdict,
+            course=course,
             verified=None if self.verify is None else journal.checked(self.verify),
             rollback_verified=(
                 None if self.verify_rollback is None else journal.checked(self.verify_rollback)
             ),
-            why="An approver said no." if rejected else why,
-            rejected=rejected,
-            expired=unanswered or any(f.error == "ExpiredError" for f in found.values()),
+            why=_rejected(rejection) if rejection else why,
+            rejected=rejection is not None,
+            expired=ApprovalState.EXPIRED in approvals
+            or any(f.error == "ExpiredError" for f in found.values()),
             aborted=aborted,
             blocked=any(states.get(task_id) != "success" for task_id in self.front),
         )
-
-    def _rejected(self, states: dict[str, str | None]) -> bool:
-        """An approval that was answered (success) and yet stopped what comes after it."""
-        if not any(states.get(task_id) == "success" for task_id in self.approvals):
-            return False
-        last = max(self.front.index(a) for a in self.approvals if a in self.front)
-        after = self.front[last + 1 :]
-        return bool(after) and all(states.get(task_id) == "skipped" for task_id in after)
 
     def _why(self, journal: Journal, found: dict[str, Failure]) -> str:
         """The first thing that went wrong for good, and what went wrong in undoing."""
@@ -188,6 +195,14 @@ class FinishOperator(FrameOperator):
         if self.runbook and conclusion.outcome is not Outcome.SUCCEEDED:
             lines.append(f"Runbook: {self.runbook}")
         return lines
+
+
+def _rejected(approval: Approval) -> str:
+    against = [answer for answer in approval.answers if not answer.approve]
+    if not against:
+        return "It was not approved."
+    reason = f": {against[-1].reason}" if against[-1].reason else ""
+    return f"{against[-1].user} said no{reason}.".replace("..", ".")
 
 
 def _last_acts(journal: Journal) -> list[Act]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,11 +12,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from planner_provider.errors import AttentionError, MisconfiguredError, PlannerError, RefusedError
+from planner_provider.hooks.settings import open_ledger
 from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
 from planner_provider.operators.failures import record_failure
 from planner_provider.operators.plan_log import bind_plan
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.settings import open_ledger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,7 +47,11 @@ class FrameTask:
 
 
 class FrameOperator(BaseOperator):
-    """A task of the frame. Errors that trying again cannot mend fail it at once."""
+    """A task of the frame. Errors that trying again cannot mend fail it at once.
+
+    One that defers names a method ``(context, event)`` to go on with; it is run as ``execute`` is,
+    and finds its task with ``frame_task``.
+    """
 
     clock: ClassVar[Clock] = SYSTEM_CLOCK
 
@@ -64,8 +70,21 @@ class FrameOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the task; write down why it failed, if it fails."""
+        task = self.frame_task(context)
+        with self._failures_written(task):
+            return self.run_task(task, context)
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Go on after a deferral; write down why it failed, if it fails."""
+        with self._failures_written(self.frame_task(context)):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def frame_task(self, context: Context) -> FrameTask:
+        """The running task, with the ledger."""
         ti = context["ti"]
-        task = FrameTask(
+        return FrameTask(
             ref=self.plan_ref,
             task_id=ti.task_id,
             dag_id=ti.dag_id,
@@ -73,8 +92,11 @@ class FrameOperator(BaseOperator):
             actor=f"task:{ti.task_id}#{ti.try_number}",
             ledger=open_ledger(),
         )
+
+    @contextmanager
+    def _failures_written(self, task: FrameTask) -> Iterator[None]:
         try:
-            return self.run_task(task, context)
+            yield
         except PlannerError as error:
             record_failure(task.ledger, self.plan_ref, task, error, self.clock.now())
             if isinstance(error, RefusedError | MisconfiguredError | AttentionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,12 +22,12 @@ from planner_provider.errors import (
     PlannerError,
     UnavailableError,
 )
+from planner_provider.hooks.settings import PlannerSettings, load_settings, open_ledger
 from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
 from planner_provider.operators.failures import record_failure
 from planner_provider.operators.life_signs import LifeSigns, die_with_parent, interrupt_task
 from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
 from planner_provider.operators.plan_ref import PlanRef, Role
-from planner_provider.operators.settings import PlannerSettings, load_settings, open_ledger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,6 +55,8 @@ class Acting:
         self.stop = threading.Event()
         self.why = ""
         self.in_body = False
+        self.generation: int | None = None
+        """Generation of the lease under which it acts."""
 
     def tell_to_stop(self, why: str) -> None:
         """Ask the action to end. Its loops look at ``PlanStepMixin.stopping``."""
@@ -155,6 +157,49 @@ class PlanStepMixin:
         """The plan ID, for headers, SQL comments and labels; ``None`` outside of plans."""
         return self.plan_ref.plan_id(context["ti"].run_id) if self.plan_ref else None
 
+    def fencing_token(self, context: Context) -> int | None:
+        """A number that rises with every lease: whoever acts with a lower one comes too late.
+
+        For headers and preconditions of systems that can refuse it. ``None`` outside of plans, in
+        checks, and while nothing acts.
+        """
+        return self._acting.generation if self._acting is not None else None
+
+    def remember_once(self, context: Context, name: str, make: Callable[[], Any]) -> Any:
+        """Settle a value once for all tries of this step in this run; give it.
+
+        ``make`` is called if there is none yet; what it gives must be something that JSON can
+        hold. Of two processes that make one at the same time, both get the first. In a DAG
+        written by hand it lasts as long as Airflow's state of the task.
+        """
+        if self.plan_ref is None:
+            store = context.get("task_state_store")
+            known = store.get(name) if store is not None else None
+            if known is None:
+                known = make()
+                if store is not None:
+                    store.set(name, known)
+            return known
+        known = self.remembered(context, name)
+        if known is not None:
+            return known
+        ti = context["ti"]
+        return open_ledger().remember_once(
+            self.plan_ref.plan_id(ti.run_id), _memo_step(self.plan_ref, ti), name, make()
+        )
+
+    def remembered(self, context: Context, name: str, *, step: str | None = None) -> Any:
+        """What was settled under this name, ``None`` if nothing was.
+
+        ``step`` looks at another step of the journal, such as ``shift/deploy``.
+        """
+        if self.plan_ref is None:
+            store = context.get("task_state_store")
+            return store.get(name) if store is not None else None
+        ti = context["ti"]
+        own = step or _memo_step(self.plan_ref, ti)
+        return open_ledger().remembered(self.plan_ref.plan_id(ti.run_id), own, name)
+
     @contextmanager
     def acting(self, context: Context, *, resumes: bool = False) -> Iterator[Acting]:
         """Authority and intent on entry, life signs inside, the end on exit."""
@@ -177,6 +222,7 @@ class PlanStepMixin:
             acting.needed = False
             yield acting
             return
+        acting.generation = begin.act.generation
         log.info("%s %s acts (act %d).", claim.role.value.capitalize(), claim.step, begin.act.id)
         with (
             printed_lines_logged(),
@@ -286,6 +332,12 @@ class PlanStepMixin:
             resumes=resumes,
             actor=f"task:{ti.task_id}#{ti.try_number}",
         )
+
+
+def _memo_step(ref: PlanRef, ti: Any) -> str:
+    """The step of the journal, and the part of it if it is mapped."""
+    step = ref.step or str(ti.task_id)
+    return step if ti.map_index is None or ti.map_index < 0 else f"{step}[{ti.map_index}]"
 
 
 def _granted(begin: Begin) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from planner_provider.hooks.settings import load_settings
 from planner_provider.ledger.rows import ActRole
 from planner_provider.operators.clock import Clock
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.quiet import wait_for_quiet
-from planner_provider.operators.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

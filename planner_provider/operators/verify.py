@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from planner_provider.graph.model import Contact
+    from planner_provider.graph.slos import Slo
+    from planner_provider.hooks.slo_facts import Look
     from planner_provider.hooks.sql import SqlSession
 
 
@@ -54,7 +56,9 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
     Args:
         http: requests whose answers are compared with what is expected (their text is templated).
         sql: queries whose results are compared with what is expected (their text is templated).
-        slos: SLOs that must not be breached; not available in this release.
+        slos: resolved ``graph.slos.Slo`` that must not be breached: their burn rates are judged,
+            not what is left of their error budgets, which a rollback cannot bring back. A name
+            instead of an SLO fails the verification.
         within: how long to keep asking; 0 asks once. A number is in seconds.
         every: time between two rounds. A number is in seconds.
         plan_ref: the plan that this is a step of, if any.
@@ -71,13 +75,14 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
     ui_color = "#ccfbf1"
 
     _session: SqlSession | None = None
+    _looked: Look | None = None
 
     def __init__(
         self,
         *,
         http: Sequence[HttpCheck] = (),
         sql: Sequence[SqlCheck] = (),
-        slos: Sequence[str] = (),
+        slos: Sequence[Slo | str] = (),
         within: timedelta | float = 0.0,
         every: timedelta | float = 10.0,
         **kwargs: Any,
@@ -85,7 +90,8 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
         super().__init__(**kwargs)
         self.http = [_http_texts(check) for check in http]
         self.sql = [_sql_texts(check) for check in sql]
-        self.slos = slos
+        self.slos = tuple(slo for slo in slos if not isinstance(slo, str))
+        self.unresolved = tuple(slo for slo in slos if isinstance(slo, str))
         self.within = within
         self.every = every
         self.http_checks = tuple(http)
@@ -98,13 +104,18 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
         *,
         plan_ref: PlanRef | None,
         contacts: tuple[Contact, ...] = (),
+        slos: tuple[Slo, ...] = (),
         **base_kwargs: Any,
     ) -> Self:
-        """The operator for a ``verify`` action of a spec."""
+        """The operator for a ``verify`` action of a spec. ``slos`` are those that the plan names.
+
+        One that is named and not among them fails the verification when it is run.
+        """
+        known = {slo.name: slo for slo in slos}
         return cls(
             http=action.http,
             sql=action.sql,
-            slos=action.slos,
+            slos=[known.get(name, name) for name in action.slos],
             within=action.within,
             every=action.every,
             plan_ref=plan_ref,
@@ -113,10 +124,10 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
 
     def act(self, context: Context) -> dict[str, int]:
         """Ask until all checks hold. The number of rounds is bounded by ``within``."""
-        if self.slos:
+        if self.unresolved:
             raise NotAvailableError(
-                f"Checking SLOs ({', '.join(self.slos)}) is not available in this release. Nothing "
-                "was asked. Take `slos` out of this verify, or install a release that has it."
+                f"SLO {', '.join(self.unresolved)} cannot be measured by this release. Nothing was "
+                "asked. `planner lint` says why."
             )
         trace = trace_of(self.plan_ref, context)
         end = self.clock.monotonic() + seconds(self.within)
@@ -126,11 +137,13 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
             findings = tuple(self._round(trace))
             failed = [finding for finding in findings if finding.error is not None]
             if not failed:
+                self._record(context)
                 self.log.info("All %d checks hold (round %d).", len(findings), rounds)
                 return {"checks": len(findings), "rounds": rounds}
             left = end - self.clock.monotonic()
             hopeless = any(isinstance(item.error, MisconfiguredError) for item in failed)
             if hopeless or left <= 0:
+                self._record(context)
                 raise verdict(findings, rounds)
             self.log.info(
                 "Round %d: %d of %d checks hold, asking again for %.0f s. %s",
@@ -153,6 +166,41 @@ class VerifyOperator(PlanStepMixin, BaseOperator):
             yield self._ask(
                 name, lambda query=query, texts=texts: self._ask_sql(query, texts, trace)
             )
+
+        if self.slos:
+            names = ", ".join(slo.name for slo in self.slos)
+            yield self._ask(f"slos ({names})", self._ask_slos)
+
+    def _ask_slos(self) -> None:
+        """Look at all SLOs. The last look is the one that is recorded."""
+        from planner_provider.decide.slo import SloRules
+        from planner_provider.hooks.slo_facts import look_at
+        from planner_provider.operators.guard import log_look, told
+
+        rules = SloRules(min_remaining=None, in_progress=self.plan_ref is not None)
+        self._looked = look_at(self.slos, rules, clock=self.clock.now)
+        log_look(self._looked)
+        if self._looked.verdict.inconclusive:
+            raise UnavailableError(f"inconclusive: {told(self._looked)}")
+        if not self._looked.verdict.passes:
+            raise CheckFailedError(told(self._looked))
+
+    def _record(self, context: Context) -> None:
+        """Write the last decision about the SLOs down."""
+        if self._looked is None or self.plan_ref is None:
+            return
+        from planner_provider.hooks.settings import open_ledger
+        from planner_provider.operators.guard import record
+
+        ti = context["ti"]
+        record(
+            self._looked,
+            ledger=open_ledger(),
+            plan_id=self.plan_id(context),
+            step=self.plan_ref.step,
+            actor=f"task:{ti.task_id}#{ti.try_number}",
+            now=self.clock.now,
+        )
 
     def _ask(self, name: str, question: Any) -> Finding:
         try:

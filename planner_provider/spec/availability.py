@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from planner_provider.spec.catalog import Catalog
+from planner_provider.spec.measurable import unusable
 from planner_provider.spec.plan import AVAILABLE_ACTIONS, ActionHolder, Plan
+from planner_provider.spec.slo_names import slo_places
 
 SpecPath = tuple[str | int, ...]
 
@@ -23,39 +26,41 @@ class Unavailable:
     """The part in words, such as "action `canary` of step `shift`"."""
 
 
-def unavailable(plan: Plan) -> tuple[Unavailable, ...]:
-    """List what keeps this plan from running, in the order of the spec."""
-    return tuple(_unavailable(plan))
+def unavailable(plan: Plan, catalog: Catalog | None = None) -> tuple[Unavailable, ...]:
+    """List what keeps this plan from running, in the order of the spec.
+
+    With a catalog, the SLOs that it asks for are looked at as well.
+    """
+    found = [*_unavailable(plan)]
+    if catalog is not None:
+        found += _unmeasurable(plan, catalog)
+    return tuple(found)
 
 
 def _unavailable(plan: Plan) -> Iterator[Unavailable]:
     spec = plan.spec
     if spec.schedule and spec.schedule.calendar:
         yield Unavailable(("spec", "schedule", "calendar"), "a schedule by calendar")
-    if spec.guards.slos:
-        yield Unavailable(("spec", "guards", "slos"), "SLO guards")
-    if spec.guards.budget:
-        yield Unavailable(("spec", "guards", "budget"), "an error budget guard")
-    if spec.approval and spec.approval.required != "never":
-        yield Unavailable(("spec", "approval"), "an approval")
     for index, step in enumerate(spec.steps):
         path: SpecPath = ("spec", "steps", index)
         yield from _holder(step, path, f"step `{step.id}`")
-        if step.guards:
-            yield Unavailable((*path, "guards"), f"SLO guards of step `{step.id}`")
-        if step.rollback == "auto":
-            yield Unavailable((*path, "rollback"), f"automatic rollback of step `{step.id}`")
-        elif isinstance(step.rollback, ActionHolder):
+        if isinstance(step.rollback, ActionHolder):
             yield from _holder(
                 step.rollback, (*path, "rollback"), f"the rollback of step `{step.id}`"
             )
-    if spec.verify and spec.verify.slos:
-        yield Unavailable(("spec", "verify", "slos"), "SLOs in the plan's verify")
 
 
 def _holder(holder: ActionHolder, path: SpecPath, where: str) -> Iterator[Unavailable]:
     name = holder.action_name
     if name not in AVAILABLE_ACTIONS:
         yield Unavailable((*path, name), f"action `{name}` in {where}")
-    elif holder.verify and holder.verify.slos:
-        yield Unavailable((*path, name, "slos"), f"SLOs in the verify of {where}")
+
+
+def _unmeasurable(plan: Plan, catalog: Catalog) -> Iterator[Unavailable]:
+    seen: set[str] = set()
+    for path, name in slo_places(plan):
+        document = catalog.slos.get(name)
+        why = unusable(document, catalog) if document is not None else "it is not there"
+        if why is not None and name not in seen:
+            seen.add(name)
+            yield Unavailable(path, f"SLO `{name}`, which cannot be measured ({why})")

@@ -13,6 +13,7 @@ from planner_provider.spec.actions import HttpMethod
 from planner_provider.spec.base import Int, Json, Model, Number
 from planner_provider.spec.values import (
     ConnectionId,
+    Duration,
     Name,
     PositiveDuration,
     Share,
@@ -109,13 +110,26 @@ class CanaryStep(Model):
     bake: PositiveDuration
 
 
+class Arms(Model):
+    """Label matchers that tell canary from baseline in the metrics."""
+
+    canary: Template = 'track="canary"'
+    """PromQL label matchers, without braces, that are added to every selector."""
+    baseline: Template = 'track="stable"'
+
+
 class Metric(Model):
-    """A metric that canary and baseline are compared by."""
+    """Events that canary and baseline are compared by, such as slow or failed requests."""
 
     name: Name
     connection: ConnectionId
-    query: Template
+    """Airflow Connection of the Prometheus."""
+    bad: Template
+    """Series selector of the counter of bad events."""
+    total: Template
+    """Series selector of the counter of all events."""
     direction: Literal["increase", "decrease", "either"] = "increase"
+    """Which change of the share of bad events counts against the canary."""
     importance: Literal["critical", "normal", "informational"] = "normal"
 
 
@@ -127,7 +141,16 @@ class Analysis(Model):
     compare: tuple[Name, ...] = ()
     """SLOs whose indicator is compared between canary and baseline."""
     metrics: tuple[Metric, ...] = ()
+    arms: Arms = Field(default_factory=Arms)
+    """How the metrics tell canary from baseline."""
     every: PositiveDuration = Field(default=timedelta(minutes=1))
+    """Time between two looks, and the length of the intervals that are counted."""
+    patience: Duration | None = None
+    """How much longer than its bake a weight is watched while too little is known to go on;
+    left out: as long again. After it the canary is rolled back."""
+    max_ratio: Annotated[Number, Field(gt=1, le=10)] = 1.5
+    """A canary goes on only if its share of bad events is, for all that can be seen, less than so
+    many times the baseline's."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -169,6 +192,16 @@ class BlueGreen(Model):
     bake: PositiveDuration = Field(default=timedelta(minutes=10))
     """How long the new version is watched after the switch, with the old one kept ready."""
     analysis: Analysis | None = None
+
+    @model_validator(mode="after")
+    def _nothing_to_compare(self) -> Self:
+        if self.analysis is not None and (self.analysis.compare or self.analysis.metrics):
+            raise PydanticCustomError(
+                "one_of",
+                "`blue_green` leaves the old version no traffic to compare with; give `slos` only, "
+                "or use `canary`",
+            )
+        return self
 
 
 class Deploy(Model):

@@ -39,9 +39,8 @@ ActionName = Literal[
     "operator", "gate", "approval", "wait", "flag", "scale", "verify", "notify", "plan",
 ]  # fmt: skip
 ACTION_NAMES: tuple[str, ...] = ActionName.__args__  # type: ignore[attr-defined]
-AVAILABLE_ACTIONS = frozenset(
-    {"http", "sql", "shell", "pod", "operator", "wait", "notify", "verify"}
-)
+NOT_YET = frozenset({"patch", "backfill", "plan"})
+AVAILABLE_ACTIONS = frozenset(ACTION_NAMES) - NOT_YET
 """Actions that this release can run. The others compile, and are refused before a run starts."""
 AUTO_ROLLBACK = frozenset({"canary", "blue_green", "deploy", "flag", "scale"})
 """Actions that know how to undo themselves (``rollback: auto``)."""
@@ -137,6 +136,14 @@ class Guards(Model):
     budget: Budget | None = None
     ttl: PositiveDuration | None = None
     """How long the decision to run stays valid, from the moment the run is assessed."""
+
+    @model_validator(mode="after")
+    def _budget_of_slos(self) -> Self:
+        if self.budget is not None and not self.slos:
+            raise PydanticCustomError(
+                "one_of", "`budget` is about the error budgets of `slos`; name these as well"
+            )
+        return self
 
 
 class Touch(Model):

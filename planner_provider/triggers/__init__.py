@@ -1,1 +1,1 @@
-"""Airflow triggers of the planner."""
+"""What waits for plans in the triggerer, without holding a worker."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from planner_provider.cli.inputs import ALLOWED_OPERATORS, SPECS_FOLDER
+from planner_provider.ledger.location import ENV_VAR
 from tests.cli.runner import GOOD
 
 
@@ -12,8 +13,10 @@ from tests.cli.runner import GOOD
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test runs in a folder of its own, with no settings in the environment."""
     monkeypatch.chdir(tmp_path)
-    for name in (SPECS_FOLDER, ALLOWED_OPERATORS, "NO_COLOR"):
+    for name in (SPECS_FOLDER, ALLOWED_OPERATORS, "NO_COLOR", ENV_VAR, "AIRFLOW_CONFIG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 
 

@@ -44,6 +44,8 @@ def run(here: Path, *argv: str) -> subprocess.CompletedProcess[str]:
         ),
         (["diff", "good.yaml", "good.yaml", "--exit-code"], 0, "No plan differs."),
         (["render", "--format", "nope", "good.yaml"], 2, "invalid choice"),
+        (["history"], 2, "There is no ledger at"),
+        (["audit", "verify", "--ledger", "sqlite:///nowhere.db"], 2, "There is no ledger at"),
     ],
 )
 def test_runs(here: Path, good: Path, argv: list[str], code: int, words: str) -> None:
@@ -55,4 +57,10 @@ def test_runs(here: Path, good: Path, argv: list[str], code: int, words: str) ->
 def test_help_has_every_command(here: Path) -> None:
     ended = run(here, "--help")
     assert ended.returncode == 0, ended.stderr
-    assert all(name in ended.stdout for name in COMMANDS)
+    assert all(name.split()[0] in ended.stdout for name in COMMANDS)
+
+
+def test_a_group_has_its_commands(here: Path) -> None:
+    ended = run(here, "audit", "--help")
+    assert ended.returncode == 0, ended.stderr
+    assert all(name in ended.stdout for name in ("verify", "show", "head"))

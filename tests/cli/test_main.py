@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 def test_help() -> None:
     ended = planner("--help")
     assert ended.code == 0
-    assert all(name in ended.out for name in COMMANDS)
+    assert all(name.split()[0] in ended.out for name in COMMANDS)
     assert "Exit codes" in ended.out
 
 
@@ -39,7 +39,7 @@ def test_wrong_usage(argv: list[str]) -> None:
 
 
 def sections() -> dict[str, str]:
-    parts = re.split(r"^## `planner (\w+)`$", DOCS.read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^## `planner ([\w ]+)`$", DOCS.read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -60,7 +60,7 @@ def test_the_docs_have_every_option_and_no_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_parameters_are_those_that_help_shows(name: str) -> None:
-    shown = planner(name, "--help").out
+    shown = planner(*name.split(), "--help").out
     for parameter in parameters(COMMANDS[name]):
         assert all(flag in shown for flag in parameter.flags)
 
@@ -90,7 +90,8 @@ def test_help_needs_no_spec_layer(here: Path) -> None:
 import sys
 from planner_provider.cli.main import run
 run(["--help"])
-unwanted = {"airflow", "yaml", "jinja2", "planner_provider.spec.plan"} & set(sys.modules)
+heavy = {"airflow", "yaml", "jinja2", "sqlalchemy", "pydantic", "planner_provider.spec.plan"}
+unwanted = heavy & set(sys.modules)
 assert not unwanted, unwanted
 """
     ended = run_python(code, here)

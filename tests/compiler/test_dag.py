@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,19 @@ def edges(dag: DAG) -> set[tuple[str, str]]:
     return {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
 
 
+def ids(graph: PlanGraph, task_id: str) -> list[str]:
+    """The task ids of a task of the graph, one after the other."""
+    return [f"{task_id}.{part.id}" for part in graph.by_id[task_id].parts] or [task_id]
+
+
 def test_tasks_and_edges_are_those_of_the_graph(graph: PlanGraph) -> None:
     dag = build_dag(graph)
-    assert set(dag.task_ids) == set(graph.by_id)
-    drawn = {(edge.upstream, edge.downstream) for edge in graph.edges}
+    assert set(dag.task_ids) == {made for task_id in graph.by_id for made in ids(graph, task_id)}
+    drawn = {
+        (ids(graph, edge.upstream)[-1], ids(graph, edge.downstream)[0]) for edge in graph.edges
+    }
+    for task_id in graph.by_id:
+        drawn |= set(pairwise(ids(graph, task_id)))
     cleans_up = {(task.teardown_of, task.id) for task in graph.tasks if task.teardown_of}
     assert edges(dag) == drawn | cleans_up
 
@@ -73,7 +83,7 @@ def test_tasks_and_edges_are_those_of_the_graph(graph: PlanGraph) -> None:
 def test_teardowns_setups_and_trigger_rules_are_those_of_the_graph(graph: PlanGraph) -> None:
     dag = build_dag(graph)
     for task in graph.tasks:
-        made: Any = dag.get_task(task.id)
+        made: Any = dag.get_task(ids(graph, task.id)[0])
         assert made.is_setup == task.is_setup
         assert made.is_teardown == (task.teardown_of is not None)
         assert made.trigger_rule.value == task.trigger_rule
@@ -87,7 +97,7 @@ def test_retries_timeouts_and_pools_are_those_of_the_graph(graph: PlanGraph) -> 
     for task in graph.tasks:
         if task.kind is TaskKind.BEGIN:
             continue
-        made: Any = dag.get_task(task.id)
+        made: Any = dag.get_task(ids(graph, task.id)[0])
         assert made.retries == task.retries.limit
         assert made.retry_delay == task.retries.delay
         assert made.execution_timeout == task.timeout

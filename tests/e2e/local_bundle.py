@@ -51,10 +51,11 @@ def make_airflow(
     dags: Path | None = None,
     bundles: str | None = None,
     env: Mapping[str, str] | None = None,
+    parallelism: int = 4,
 ) -> LocalAirflow:
     """A local Airflow that parses often. All of a session start from one migrated database."""
     settings = StackSettings(
-        home=home, dags=dags, bundles=bundles, env=QUICK | dict(env or {}), parallelism=4
+        home=home, dags=dags, bundles=bundles, env=QUICK | dict(env or {}), parallelism=parallelism
     )
     return LocalAirflow(settings, template_cache=factory.getbasetemp() / "airflow-template")
 

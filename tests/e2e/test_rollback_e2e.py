@@ -15,7 +15,7 @@ import pytest
 from planner_provider.ledger import Ledger
 from planner_provider.ledger.rows import ActResult, Outcome
 from planner_provider.localstack.local_airflow import LocalAirflow
-from planner_provider.localstack.settings import StackSettings
+from tests.e2e.local_bundle import make_airflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -75,13 +75,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     base = tmp_path_factory.mktemp("rollback")
     home, dags = base / "home", base / "dags"
     dags.mkdir()
-    (home / "plugins").mkdir(parents=True)
     shutil.copy(SOURCES / "plans.py", dags)
-    shutil.copy(SOURCES / "abort_plugin.py", home / "plugins")
     (dags / "digest.txt").write_text("1" * 64)
-    env = {"AIRFLOW__PLANNER__LIFE_SIGN_SECONDS": "1"}
-    settings = StackSettings(home=home, dags=dags, env=env)
-    with LocalAirflow(settings) as airflow:
+    with make_airflow(tmp_path_factory, home, dags=dags, parallelism=8) as airflow:
         airflow.wait_ready()
         airflow.wait_dag("five")
         yield Stage(airflow, Ledger(f"sqlite:///{home / 'planner.db'}"), dags)

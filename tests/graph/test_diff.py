@@ -71,8 +71,8 @@ def test_default_of_all_steps_is_told_once() -> None:
         (plan(guards={"slos": ["x"], "ttl": "1h"}), plan(guards={"ttl": "1h"}), "guards: slos"),
         (plan(guards={"ttl": "1h"}), plan(), "guards: ttl 1h -> nothing"),
         (
-            plan(guards={"budget": {"min_remaining": "20%"}}),
-            plan(guards={"budget": {"min_remaining": "5%"}}),
+            plan(guards={"slos": ["a"], "budget": {"min_remaining": "20%"}}),
+            plan(guards={"slos": ["a"], "budget": {"min_remaining": "5%"}}),
             "guards: budget.min_remaining 20% -> 5%",
         ),
         (

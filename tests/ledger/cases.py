@@ -11,11 +11,11 @@ from planner_provider.ledger.rows import (
     ActResult,
     ActRole,
     Claim,
+    Course,
     Hold,
     Lease,
     Mode,
     RunKey,
-    Verdict,
 )
 
 NOW = datetime(2026, 3, 29, 0, 59, 59, 123456, tzinfo=UTC)
@@ -53,6 +53,11 @@ class Run:
         self.ledger = ledger
         self.key = key(**named)
 
+    @staticmethod
+    def plan_id_of() -> str:
+        """Plan ID of the run that is meant when none is named."""
+        return key().plan_id
+
     def pin(self, *, ttl: float | None = None) -> Run:
         expires = None if ttl is None else later(ttl)
         self.ledger.pin_run(self.key, expires_at=expires, parameters={}, actor="t", now=NOW)
@@ -75,9 +80,9 @@ class Run:
     def do(self, step: str, result: ActResult = ActResult.DONE, **more: object) -> None:
         self.end(self.begin(step, **more), result)  # type: ignore[arg-type]
 
-    def wind_up(self, verdict: Verdict) -> None:
+    def wind_up(self, course: Course) -> None:
         lease = self.ledger.close_lease(self.key.plan_id, now=NOW)
         assert lease is not None
-        self.ledger.record_verdict(
-            self.key.plan_id, lease.generation, verdict, detail={}, actor="t", now=NOW
+        self.ledger.record_course(
+            self.key.plan_id, lease.generation, course, detail={}, actor="t", now=NOW
         )

@@ -29,8 +29,11 @@ def postgres_programs() -> Path | None:
 
 
 @contextmanager
-def postgres(programs: Path) -> Iterator[str]:
-    """Run a server and give the URL of its database. It must not run as root, so it never does."""
+def postgres(programs: Path, *, durable: bool = False) -> Iterator[str]:
+    """Run a server and give the URL of its database. It must not run as root, so it never does.
+
+    With ``durable`` commits wait for the disk, as they do in production.
+    """
     base = Path(tempfile.mkdtemp(prefix="planner-pg-"))
     user = "nobody" if os.geteuid() == 0 else None
     if user:
@@ -47,7 +50,8 @@ def postgres(programs: Path) -> Iterator[str]:
             "listen_addresses": "127.0.0.1",
             "port": port,
             "unix_socket_directories": base,
-            "fsync": "off",
+            "max_connections": 300,
+            "fsync": "on" if durable else "off",
         }
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         with (base / "log").open("w") as log:

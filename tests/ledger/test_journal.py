@@ -51,6 +51,36 @@ def test_a_mapped_part_has_a_state_of_its_own() -> None:
     assert Journal(acts).of("s1", 1).status is StepStatus.UNDONE
 
 
+class TestParts:
+    """A step that is done in parts: ``shift/deploy``, ``shift/w25``."""
+
+    DEPLOYED = (act(1, step="shift/deploy"), act(2, step="shift/w25"))
+
+    def test_each_part_has_a_state_of_its_own(self) -> None:
+        journal = Journal([*self.DEPLOYED[:1], act(2, step="shift/w25", result=FAILED)])
+        assert journal["shift/deploy"].status is StepStatus.DONE
+        assert journal["shift/w25"].status is StepStatus.FAILED
+        assert journal["shift/promote"].status is StepStatus.UNTOUCHED
+
+    def test_the_whole_is_what_matters_most_of_its_parts(self) -> None:
+        journal = Journal([*self.DEPLOYED, act(3, step="shift/promote", result=UNKNOWN)])
+        assert journal["shift"].status is StepStatus.UNKNOWN
+        assert journal.of("shift", -1).status is StepStatus.UNKNOWN
+        assert Journal(self.DEPLOYED).of("shift", -1).must_be_undone
+        assert Journal(()).of("shift", -1).status is StepStatus.UNTOUCHED
+
+    def test_undoing_the_whole_undoes_every_part(self) -> None:
+        journal = Journal([*self.DEPLOYED, act(3, step="shift", role=UNDO)])
+        for name in ("shift", "shift/deploy", "shift/w25"):
+            assert journal[name].status is StepStatus.UNDONE
+            assert journal.of(name, -1).status is StepStatus.UNDONE
+
+    def test_another_step_whose_name_begins_alike_is_another_step(self) -> None:
+        journal = Journal([*self.DEPLOYED, act(3, step="shift-2"), act(4, step="shift", role=UNDO)])
+        assert journal["shift-2"].status is StepStatus.DONE
+        assert journal["shift"].status is StepStatus.UNDONE
+
+
 def test_the_order_is_that_of_the_ids() -> None:
     assert Journal([act(2), act(1, result=FAILED)])["s1"].status is StepStatus.DONE
 

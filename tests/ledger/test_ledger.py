@@ -19,10 +19,10 @@ from planner_provider.ledger.rows import (
     ActResult,
     ActRole,
     CompiledPlan,
+    Course,
     Hold,
     Mode,
     Outcome,
-    Verdict,
 )
 from tests.ledger.cases import NOW, Run, key, later
 
@@ -83,10 +83,10 @@ class TestLeases:
 
     def test_a_lease_that_is_wound_up_is_replaced(self, run: Run) -> None:
         first = run.lease()
-        run.wind_up(Verdict.UNDO)
+        run.wind_up(Course.UNDO)
         second = run.lease(at=later(5))
         assert second.generation > first.generation
-        assert second.verdict is None
+        assert second.course is None
         assert run.ledger.check_lease(run.key.plan_id) == second
 
     def test_generations_rise_over_all_plans_even_after_release(self, ledger: Ledger) -> None:
@@ -256,7 +256,7 @@ class TestAuthority:
         run.do("s1", at=later(59.999))
         with pytest.raises(ExpiredError, match=r"guards\.ttl"):
             run.begin("s2", at=later(60))
-        run.wind_up(Verdict.UNDO)
+        run.wind_up(Course.UNDO)
         assert run.begin("s1", ActRole.UNDO, at=later(60)).permit is Permit.GRANTED
 
     def test_no_step_begins_while_the_run_is_wound_up(self, run: Run) -> None:
@@ -279,7 +279,7 @@ class TestAuthority:
         run.do("s1")
         with pytest.raises(NoAuthorityError, match="not decided"):
             run.begin("s1", ActRole.UNDO)
-        run.wind_up(Verdict.KEEP)
+        run.wind_up(Course.KEEP)
         with pytest.raises(NoAuthorityError, match="keeps the change"):
             run.begin("s1", ActRole.UNDO)
 
@@ -287,7 +287,7 @@ class TestAuthority:
         run.do("s1")
         run.do("s2", ActResult.FAILED)
         run.do("s3", ActResult.UNKNOWN)
-        run.wind_up(Verdict.UNDO)
+        run.wind_up(Course.UNDO)
         for step in ("s1", "s2", "s3"):
             run.do(step, role=ActRole.UNDO)
             assert run.begin(step, ActRole.UNDO).permit is Permit.ALREADY_DONE
@@ -296,7 +296,7 @@ class TestAuthority:
     def test_what_was_undone_is_not_done_again_in_this_run(self, run: Run) -> None:
         run.do("s1")
         run.do("s2", ActResult.FAILED)
-        run.wind_up(Verdict.UNDO)
+        run.wind_up(Course.UNDO)
         run.do("s1", role=ActRole.UNDO)
         run.lease(at=later(9))
         with pytest.raises(NoAuthorityError, match="undone in this run"):

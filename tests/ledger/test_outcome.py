@@ -6,7 +6,7 @@ import pytest
 
 from planner_provider.ledger.journal import StepState, StepStatus
 from planner_provider.ledger.outcome import RunFacts, StepFact, conclude
-from planner_provider.ledger.rows import Outcome, Verdict
+from planner_provider.ledger.rows import Course, Outcome
 
 S = StepStatus
 
@@ -20,8 +20,8 @@ def facts(*statuses: StepStatus, no_undo: str = "", reading: str = "", **more: o
     return RunFacts(steps, **more)  # type: ignore[arg-type]
 
 
-KEEP = {"verdict": Verdict.KEEP}
-UNDO = {"verdict": Verdict.UNDO}
+KEEP = {"course": Course.KEEP}
+UNDO = {"course": Course.UNDO}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class FakeLedger:
         self.told.append(("begin", claim.step, claim.resumes))
         if self.refusal is not None:
             raise self.refusal
-        act: Any = SimpleNamespace(id=1)
+        act: Any = SimpleNamespace(id=1, generation=7)
         return Begin(self.permit, "plan", act if self.permit is Permit.GRANTED else None)
 
     def life_sign(self, act_id: int, *, now: datetime) -> str | None:

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import Act, Hold, Verdict
+from planner_provider.ledger.rows import Act, ApprovalRequest, ApprovalState, Course, Hold
 from planner_provider.operators.clock import Clock
 from planner_provider.operators.outline import StepOutline
 from planner_provider.operators.plan_ref import PlanRef, Role
@@ -79,11 +79,20 @@ class PlanRunCase:
         self.pinned().ledger.take_lease(self.plan_id, [Hold(f"plan://{PLAN}")], actor="t", now=NOW)
         return self
 
-    def winding_up(self, verdict: Verdict) -> PlanRunCase:
+    def asked(self, task: str = "approve") -> PlanRunCase:
+        request = ApprovalRequest(self.plan_id, task, DIGEST, "", None, NOW, None, "{}")
+        self.ledger.open_approval(request, "t", NOW)
+        return self
+
+    def closed(self, state: ApprovalState, task: str = "approve") -> PlanRunCase:
+        self.ledger.close_approval(self.plan_id, task, state, None, actor="t", now=NOW)
+        return self
+
+    def winding_up(self, course: Course) -> PlanRunCase:
         lease = self.ledger.close_lease(self.plan_id, now=NOW)
         assert lease is not None
-        self.ledger.record_verdict(
-            self.plan_id, lease.generation, verdict, detail={}, actor="t", now=NOW
+        self.ledger.record_course(
+            self.plan_id, lease.generation, course, detail={}, actor="t", now=NOW
         )
         return self
 

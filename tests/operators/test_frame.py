@@ -8,8 +8,15 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
 
-from planner_provider.errors import UnavailableError
-from planner_provider.ledger.rows import ActResult, ActRole, Claim, Hold, Outcome, RunKey, Verdict
+from planner_provider.ledger.rows import (
+    ActResult,
+    ActRole,
+    ApprovalAnswer,
+    ApprovalState,
+    Claim,
+    Course,
+    Outcome,
+)
 from planner_provider.operators.frame import (
     AcquireOperator,
     AssessOperator,
@@ -97,17 +104,6 @@ class TestAcquireAndRelease:
         assert case.run(release) is False
         assert case.ledger.check_lease(case.plan_id) is None
 
-    def test_a_conflict_can_be_tried_again_and_names_the_holder(self, case: PlanRunCase) -> None:
-        case.pinned()
-        other = RunKey("other-1", "other", "other", "r", "e" * 64)
-        case.ledger.pin_run(other, expires_at=None, parameters={}, actor="t", now=NOW)
-        case.ledger.take_lease("other-1", [Hold("db://x")], actor="t", now=NOW)
-        operator = AcquireOperator(
-            task_id="acquire", plan_ref=case.ref(Role.FRAME), touches=(("db://x", "shared"),)
-        )
-        with pytest.raises(UnavailableError, match="other-1"):
-            case.run(operator)
-
     def test_another_version_gets_no_locks(self, case: PlanRunCase) -> None:
         case.pinned()
         operator = AcquireOperator(
@@ -148,10 +144,10 @@ class TestDecide:
         assert case.last["ti"].pushed["skipmixin_key"] == {"skipped": skipped}
         return skipped, operator
 
-    def verdict(self, case: PlanRunCase) -> Verdict | None:
+    def course(self, case: PlanRunCase) -> Course | None:
         lease = case.ledger.last_lease(case.plan_id)
         assert lease is not None
-        return lease.verdict
+        return lease.course
 
     def test_a_change_that_is_in_stays(self, case: PlanRunCase) -> None:
         case.leased()
@@ -159,7 +155,7 @@ class TestDecide:
             act(case, step)
         act(case, "verify", role=ActRole.CHECK)
         assert self.decide(case)[0] == ["rollback.s2", "rollback.s1", "verify_rollback"]
-        assert self.verdict(case) is Verdict.KEEP
+        assert self.course(case) is Course.KEEP
 
     def test_a_verification_that_did_not_pass_undoes_everything(self, case: PlanRunCase) -> None:
         case.leased()
@@ -167,18 +163,18 @@ class TestDecide:
             act(case, step)
         act(case, "verify", ActResult.FAILED, ActRole.CHECK)
         assert self.decide(case)[0] == []
-        assert self.verdict(case) is Verdict.UNDO
+        assert self.course(case) is Course.UNDO
 
     def test_only_what_never_acted_is_not_undone(self, case: PlanRunCase) -> None:
         case.leased()
         act(case, "s1", ActResult.FAILED)
         assert self.decide(case)[0] == ["rollback.s2"]
-        assert self.verdict(case) is Verdict.UNDO
+        assert self.course(case) is Course.UNDO
 
     def test_nothing_acted_nothing_to_undo(self, case: PlanRunCase) -> None:
         case.leased()
         assert self.decide(case)[0] == ["rollback.s2", "rollback.s1", "verify_rollback"]
-        assert self.verdict(case) is Verdict.UNDO
+        assert self.course(case) is Course.UNDO
 
     def test_a_person_who_stopped_the_run_has_the_last_word(self, case: PlanRunCase) -> None:
         case.leased()
@@ -186,7 +182,7 @@ class TestDecide:
             act(case, step)
         case.ledger.record_abort(PLAN, RUN_ID, actor="t", now=case.time.now())
         self.decide(case, verify=None)
-        assert self.verdict(case) is Verdict.UNDO
+        assert self.course(case) is Course.UNDO
 
     def test_it_waits_for_a_process_that_still_acts(self, case: PlanRunCase) -> None:
         case.leased()
@@ -223,7 +219,7 @@ class TestDecide:
         )
         with pytest.raises(AirflowFailException, match="changed while"):
             case.run(operator)
-        assert self.verdict(case) is None
+        assert self.course(case) is None
         lease = case.ledger.check_lease(case.plan_id)
         assert lease is not None
         assert lease.closing_at is not None, "no step may begin all the same"
@@ -254,14 +250,14 @@ class TestFinish:
         case.leased()
         for step in ("s1", "s2", "s3"):
             act(case, step)
-        case.winding_up(Verdict.KEEP)
+        case.winding_up(Course.KEEP)
         assert self.finish(case) == (Outcome.SUCCEEDED, "Every step is done.")
 
     def test_rolled_back_names_what_failed_first(self, case: PlanRunCase) -> None:
         case.leased()
         act(case, "s1")
         act(case, "s2", ActResult.FAILED)
-        case.winding_up(Verdict.UNDO)
+        case.winding_up(Course.UNDO)
         for step in ("s2", "s1"):
             act(case, step, role=ActRole.UNDO)
         outcome, reason = self.finish(case)
@@ -271,7 +267,7 @@ class TestFinish:
     def test_rollback_failed_names_the_undoing_too(self, case: PlanRunCase) -> None:
         case.leased()
         act(case, "s1", ActResult.FAILED)
-        case.winding_up(Verdict.UNDO)
+        case.winding_up(Course.UNDO)
         act(case, "s1", ActResult.FAILED, ActRole.UNDO)
         outcome, reason = self.finish(case)
         assert outcome is Outcome.ROLLBACK_FAILED
@@ -279,13 +275,19 @@ class TestFinish:
 
     def test_rejected(self, case: PlanRunCase) -> None:
         case.pinned()
+        case.asked()
+        no = ApprovalAnswer("alice", False, "not on a Friday", "airflow", NOW, True, "api")
+        case.ledger.record_answer(case.plan_id, "approve", no, actor="t", now=NOW)
+        case.closed(ApprovalState.REJECTED)
         case.states = {"acquire": "skipped"}
         assert self.finish(case) == (
-            Outcome.REJECTED, "An approver said no. Nothing was changed.",
+            Outcome.REJECTED, "alice said no: not on a Friday. Nothing was changed.",
         )  # fmt: skip
 
     def test_an_approval_that_nobody_answered_expires(self, case: PlanRunCase) -> None:
         case.pinned()
+        case.asked()
+        case.closed(ApprovalState.EXPIRED)
         case.states = {"approve": "failed", "acquire": "upstream_failed"}
         assert self.finish(case)[0] is Outcome.EXPIRED
 
@@ -328,7 +330,7 @@ class TestFinish:
         case.leased()
         act(case, "s1")
         act(case, "s2", ActResult.FAILED)
-        case.winding_up(Verdict.UNDO)
+        case.winding_up(Course.UNDO)
         act(case, "s1", ActResult.FAILED, ActRole.UNDO)
         act(case, "s2", role=ActRole.UNDO)
         case.time.seconds = 75
@@ -346,7 +348,7 @@ class TestFinish:
         case.leased()
         act(case, "s1")
         act(case, "s2", ActResult.FAILED)
-        case.winding_up(Verdict.UNDO)
+        case.winding_up(Course.UNDO)
         act(case, "s1", role=ActRole.UNDO)
         self.finish(case)
         text = capsys.readouterr().out

@@ -21,9 +21,10 @@ from planner_provider.errors import (
     SupersededError,
     UnavailableError,
 )
-from planner_provider.ledger.rows import ActResult, Verdict
+from planner_provider.ledger.rows import ActResult, Course
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.plan_step import PlanStepMixin, Stopped
+from tests.operators.airflow_context import Store
 from tests.operators.plan_runs import DIGEST, PLAN, RUN_ID, PlanRunCase, database
 
 
@@ -143,7 +144,7 @@ def test_what_is_done_is_not_done_again(case: PlanRunCase) -> None:
 def test_an_undo_runs_for_what_acted_only(case: PlanRunCase) -> None:
     case.leased()
     case.run(work(case))
-    case.winding_up(Verdict.UNDO)
+    case.winding_up(Course.UNDO)
     first, never = work(case, Role.UNDO), work(case, Role.UNDO, "s2")
     case.run(first)
     case.run(never)
@@ -367,3 +368,57 @@ def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
             return
         threading.Event().wait(0.1)
     pytest.fail("the child outlived its parent")
+
+
+class TestMemos:
+    """What is settled once for all tries of a step."""
+
+    def numbers(self, seen: list[Any]) -> Any:
+        made = iter(range(10))
+
+        def does(step: Work) -> None:
+            context = step.now
+            seen.append(step.remember_once(context, "n", lambda: next(made)))
+            seen.append(step.fencing_token(context))
+            raise CheckFailedError("again")
+
+        return does
+
+    def test_the_first_value_stays_for_later_tries_of_the_run(self, case: PlanRunCase) -> None:
+        case.leased()
+        seen: list[Any] = []
+        does = self.numbers(seen)
+        for try_number in (1, 2):
+            step = Remembering(task_id="s1", plan_ref=case.ref(Role.STEP, "s1"), does=does)
+            with pytest.raises(CheckFailedError):
+                case.run(step, try_number=try_number)
+        assert seen == [0, 1, 0, 1], "the second number is the generation of the lease"
+        context = case.context("s1")
+        assert step.remembered(context, "n") == 0
+        assert step.remembered(context, "m") is None
+        assert step.remembered(context, "n", step="s2") is None
+        other = Remembering(task_id="s2", plan_ref=case.ref(Role.STEP, "s2"))
+        assert other.remembered(context, "n") is None
+        assert other.remembered(context, "n", step="s1") == 0
+
+    def test_by_hand_the_state_of_the_task_keeps_it(self, case: PlanRunCase) -> None:
+        seen: list[Any] = []
+        step = Remembering(task_id="s1", does=self.numbers(seen))
+        store = Store()
+        for _ in range(2):
+            with pytest.raises(CheckFailedError):
+                case.run(step, task_state_store=store)
+        assert seen == [0, None, 0, None]
+        with pytest.raises(CheckFailedError):
+            case.run(step)
+        assert seen[4] == 1, "without a store it is made anew"
+
+
+class Remembering(Work):
+    """Give what it does the context."""
+
+    now: Any = None
+
+    def act(self, context: Any) -> Any:
+        object.__setattr__(self, "now", context)
+        return super().act(context)

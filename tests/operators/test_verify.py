@@ -16,12 +16,17 @@ from planner_provider.errors import (
     PlannerError,
     UnavailableError,
 )
+from planner_provider.ledger import Ledger
 from planner_provider.operators.clock import Clock
 from planner_provider.operators.plan_step import Acting, Stopped
 from planner_provider.operators.verify import VerifyOperator
 from planner_provider.spec.actions import Verify
 from tests.hooks.http_server import Reply, Server, http_server
-from tests.operators.airflow_context import act, build, context_for
+from tests.operators.airflow_context import PLAN_ID, act, build, context_for
+from tests.operators.plan_runs import database
+from tests.operators.slo_looks import BAD, GOOD, SLO, UNKNOWN, Looks, looks
+
+__all__ = ["looks"]
 
 
 @pytest.fixture
@@ -155,7 +160,50 @@ def test_a_check_changes_nothing(shop: Path, statement: str) -> None:
         assert connection.execute("select * from orders").fetchall() == [("open",)]
 
 
-def test_slos_are_refused_before_anything_is_asked(app: Server) -> None:
-    with pytest.raises(NotAvailableError, match="Checking SLOs"):
+def test_slos_that_were_not_resolved_are_refused_before_anything_is_asked(app: Server) -> None:
+    with pytest.raises(NotAvailableError, match="cannot be measured"):
         act(verify(slos=["checkout-availability"], http=[HTTP]), context_for(PARAMS))
     assert app.asked == []
+
+
+def verify_slos(**more: Any) -> Any:
+    action = Verify.model_validate({"slos": [SLO.name], **more})
+    return build("verify", action, slos=(SLO,))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    url = database(tmp_path)
+    monkeypatch.setenv("AIRFLOW__PLANNER__SQL_ALCHEMY_CONN", url)
+    return Ledger(url)
+
+
+def test_slos_hold(looks: Looks, ledger: Ledger) -> None:
+    assert act(verify_slos()) == {"checks": 1, "rounds": 1}
+    ((slos, rules),) = looks.asked
+    assert slos == (SLO,)
+    assert rules.min_remaining is None
+    (recorded,) = ledger.decisions_of(PLAN_ID)
+    assert recorded.decision.outcome.passes
+
+
+def test_slos_are_asked_until_they_hold(looks: Looks, ledger: Ledger, slept: list[float]) -> None:
+    looks.bad = [UNKNOWN, BAD, GOOD]
+    assert act(verify_slos(within="1m"))["rounds"] == 3
+    assert len(ledger.decisions_of(PLAN_ID)) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "said"),
+    [
+        (BAD, CheckFailedError, r"slos \(checkout-availability\): failed: .*burn rate"),
+        (UNKNOWN, UnavailableError, r"slos \(checkout-availability\): not known: inconclusive"),
+    ],
+)
+def test_slos_do_not_hold(
+    looks: Looks, ledger: Ledger, bad: float | None, error: type[Exception], said: str
+) -> None:
+    looks.bad = [bad]
+    with pytest.raises(error, match=said):
+        act(verify_slos())
+    assert len(ledger.decisions_of(PLAN_ID)) == 1

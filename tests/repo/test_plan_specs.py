@@ -47,9 +47,11 @@ def test_the_demo_plan_undoes_every_change() -> None:
     changing = {
         task.step
         for task in graph.steps
-        if task.action and task.action.action_name not in READ_ONLY_ACTIONS
+        if task.action
+        and task.action.action_name not in READ_ONLY_ACTIONS
+        and not task.leaves_nothing
     }
-    assert changing <= undone
+    assert {"deploy-canary", "shift-20", "shift-50", "promote"} <= changing <= undone
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -205,7 +205,14 @@ def test_operators_are_allowed_by_name_or_by_prefix() -> None:
         )
 
 
+BACKFILL = (
+    "- id: again\n"
+    "  backfill: {dag: orders, from: 2026-11-01T00:00Z, to: 2026-11-02T00:00Z}\n"
+    "  rollback: none\n"
+)
+
+
 def test_what_cannot_run_yet_is_a_warning_and_the_plan_is_valid() -> None:
-    result = loaded(plan(CHECK + "- id: off\n  flag: {name: x, action: disable}\n"))
+    result = loaded(plan(CHECK + BACKFILL))
     assert codes(result) == ["PLN406"]
     assert result.plan_names == ("release",)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from planner_provider.errors import MisconfiguredError
+from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.ledger.location import ledger_url
-from planner_provider.operators.settings import load_settings, open_ledger
 
 
 def test_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""Looks at a canary again and again, until it is certain how the watch over one weight ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from planner_provider.triggers.aborts import abort_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from planner_provider.hooks.canary_watch import CanaryLook
+
+FIRST_EVENT = 3.0
+"""Seconds from the start before which nothing is said: Airflow may lose earlier events."""
+ABORTS_EVERY = 4.0
+"""Seconds between two looks for an abort."""
+
+
+class CanaryTrigger(BaseTrigger):
+    """Watches one weight of a canary. Fires once.
+
+    The event is ``{"end": ..., "decisions": [...], "looks": ...}`` with the ``BakeEnd``, the JSON
+    of the decisions of the last look, and the number of looks; or ``{"abort": ...}`` with the
+    moment of the abort. If the triggerer dies, the next one goes on by the same moments.
+
+    Args:
+        watch: JSON of a ``hooks.canary_watch.CanaryWatch``.
+        every: seconds between two looks.
+        plan_id: the run that ends the watch when it is aborted.
+    """
+
+    def __init__(self, *, watch: str, every: float, plan_id: str | None = None) -> None:
+        super().__init__()
+        self.watch = watch
+        self.every = every
+        self.plan_id = plan_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Path and arguments, as Airflow keeps them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"watch": self.watch, "every": self.every, "plan_id": self.plan_id},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the end is certain."""
+        from planner_provider.hooks.canary_watch import CanaryWatch, look_at_canary
+
+        begun, number, told = time.monotonic(), 0, ""
+        watch = CanaryWatch.model_validate_json(self.watch)
+        while True:
+            number += 1
+            look = await asyncio.to_thread(look_at_canary, watch, number)
+            if look.summary != told:
+                told = look.summary
+                self.log.info("Look %d at weight %d: %s", number, watch.weight, told)
+            if look.end is not None:
+                event = event_of(look, number)
+                break
+            aborted = await self._wait(time.monotonic() + self.every)
+            if aborted is not None:
+                event = {"abort": aborted.isoformat()}
+                break
+        await asyncio.sleep(FIRST_EVENT - (time.monotonic() - begun))
+        yield TriggerEvent(event)
+
+    async def _wait(self, moment: float) -> datetime | None:
+        """Sleep until a moment; end early with the time of an abort, if there was one."""
+        while (left := moment - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, ABORTS_EVERY) if self.plan_id else left)
+            if aborted := await self._aborted():
+                return aborted
+        return None
+
+    async def _aborted(self) -> datetime | None:
+        from planner_provider.errors import PlannerError
+
+        if self.plan_id is None:
+            return None
+        try:
+            return await abort_of(self.plan_id)
+        except PlannerError as error:
+            self.log.warning("Whether the run was aborted is not known: %s", error)
+            return None
+
+
+def event_of(look: CanaryLook, number: int) -> dict[str, Any]:
+    """What the task is told."""
+    return {
+        "end": look.end.value if look.end else None,
+        "decisions": [json.loads(item.decision.model_dump_json()) for item in look.looks],
+        "looks": number,
+    }
