@@ -36,7 +36,7 @@ check: $(STAMP) ## lint, format, types, layers, and the example specs
 test: $(STAMP) system-packages ## the whole test suite: the quick tests, then those with real parts
 	@status=0; \
 	$(PYTEST) -n $(WORKERS) -m 'not e2e and not soak' || status=$$?; \
-	$(PYTEST) -m 'e2e and not soak' || status=$$?; \
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'e2e and not soak' || status=$$?; \
 	exit $$status
 
 .PHONY: test-fast

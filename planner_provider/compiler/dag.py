@@ -32,14 +32,18 @@ from planner_provider.operators.not_available import NotAvailableOperator
 from planner_provider.operators.outline import StepOutline, outline, parts_of
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.retry import PlanRetryPolicy
+from planner_provider.spec.plan import READ_ONLY_ACTIONS
 
 if TYPE_CHECKING:
+    from planner_provider.graph.slos import Slo
     from planner_provider.spec.plan import Parameter
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """Before any run; with catch-up off it only has to lie in the past and never to change."""
 STALE_TAG = "spec-broken"
 """Tag of a plan whose last good compilation is in force because its spec is broken."""
+OF_ACTIONS = frozenset({"part", "rule", "change", "guard_slos"})
+"""Arguments that only operators of actions take."""
 FRONT = (
     TaskKind.ASSESS, TaskKind.APPROVE, TaskKind.WINDOW, TaskKind.GUARD, TaskKind.ACQUIRE,
 )  # fmt: skip
@@ -222,13 +226,29 @@ class _Builder:
         if (build := makers.get(name)) is None:
             base.pop("part", None)
             return NotAvailableOperator(plan_ref=ref, what=f"{what} `{name}`", **base)
+        guards = self._guards(task) if ref.role is Role.STEP else ()  # undoing is never held up
+        if guards:
+            base["guard_slos"] = guards
         if task.rule is not None:
             base |= {"rule": task.rule, "change": self.change}
         try:
             return build(task.action.action, plan_ref=ref, **self._parties, **base)
         except NotAvailableError as error:
-            base.pop("part", None)
-            return NotAvailableOperator(plan_ref=ref, what=f"{what} `{name}` ({error})", **base)
+            return self._not_available(ref, f"{what} `{name}` ({error})", base)
+
+    @staticmethod
+    def _not_available(ref: PlanRef, what: str, base: dict[str, Any]) -> BaseOperator:
+        plain = {key: value for key, value in base.items() if key not in OF_ACTIONS}
+        return NotAvailableOperator(plan_ref=ref, what=what, **plain)
+
+    def _guards(self, task: Task) -> tuple[Slo, ...]:
+        """What is asked before a step begins: its own guards; and the plan's, if it changes."""
+        if task.kind is not TaskKind.STEP or task.action is None:
+            return ()
+        names = set(task.guards.slos) if task.guards else set()
+        if task.action.action_name not in READ_ONLY_ACTIONS:
+            names.update(self.graph.guards.slos)
+        return tuple(slo for slo in self.graph.slos if slo.name in names)
 
     def _frame(self, task: Task, base: dict[str, Any]) -> BaseOperator:
         graph, ref = self.graph, self._ref(task)
@@ -250,7 +270,11 @@ class _Builder:
                 return AcquireOperator(plan_ref=ref, touches=touches, **base)
             case TaskKind.APPROVE:
                 return RequestApprovalOperator(
-                    plan_ref=ref, rule=task.rule, change=self.change, **base
+                    plan_ref=ref,
+                    rule=task.rule,
+                    change=self.change,
+                    slos=tuple(s for s in graph.slos if s.name in graph.guards.slos),
+                    **base,
                 )
             case TaskKind.GUARD:
                 slos = tuple(slo for slo in graph.slos if slo.name in graph.guards.slos)

@@ -203,7 +203,7 @@ def _frame(task_id: str, kind: TaskKind, summary: str) -> Task:
 
 def _waiting(task_id: str, kind: TaskKind, summary: str) -> Task:
     """A task that waits for people or for time, which has its own end, not the frame's."""
-    return Task(id=task_id, kind=kind, summary=summary)
+    return Task(id=task_id, kind=kind, summary=summary, retries=FRAME_RETRIES)
 
 
 def _teardown(task_id: str, kind: TaskKind, summary: str, of: str = "acquire") -> Task:

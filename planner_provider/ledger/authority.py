@@ -66,6 +66,9 @@ def refusal(
     superseded = version_refusal(claim.digest, run)
     if superseded or claim.role is ActRole.CHECK:
         return superseded
+    other = _parameters_refusal(claim, run)
+    if other is not None:
+        return other
     if lease is None:
         return NoAuthorityError(
             f"The run holds no locks (any more), so {_what(claim)} must not act. Nothing was "
@@ -127,6 +130,18 @@ def _stop_refusal(claim: Claim, run: PlanRun, lease: Lease) -> PlannerError | No
             "must not begin any more. Nothing was touched."
         )
     return None
+
+
+def _parameters_refusal(claim: Claim, run: PlanRun) -> NoAuthorityError | None:
+    """What was assessed and approved is what is done."""
+    if claim.parameters_sha == run.parameters_sha or not (
+        claim.parameters_sha and run.parameters_sha
+    ):
+        return None
+    return NoAuthorityError(
+        f"The parameters of the run were changed since it was assessed, so {_what(claim)} must not "
+        f"act with them. Nothing was touched. {NEW_RUN} with the parameters that are meant."
+    )
 
 
 def _time_refusal(claim: Claim, run: PlanRun, now: datetime) -> PlannerError | None:

@@ -117,6 +117,8 @@ class Claim:
     """Whether acting again is harmless when an earlier result is unknown."""
     resumes: bool = False
     """Whether the task goes on after it was deferred."""
+    parameters_sha: str = ""
+    """Digest of the parameters that it was rendered with; empty if that is not known."""
     actor: str = "task"
 
 

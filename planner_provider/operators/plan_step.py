@@ -28,10 +28,12 @@ from planner_provider.operators.failures import record_failure
 from planner_provider.operators.life_signs import LifeSigns, die_with_parent, interrupt_task
 from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
 from planner_provider.operators.plan_ref import PlanRef, Role
+from planner_provider.operators.run_parameters import parameters_sha
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from planner_provider.graph.slos import Slo
     from planner_provider.ledger import Ledger
     from planner_provider.ledger.acts import Begin
     from planner_provider.ledger.rows import Act, ActResult, Claim
@@ -87,9 +89,12 @@ class PlanStepMixin:
 
     _acting: Acting | None = None
 
-    def __init__(self, *, plan_ref: PlanRef | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, plan_ref: PlanRef | None = None, guard_slos: tuple[Slo, ...] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.plan_ref = plan_ref
+        self.guard_slos = guard_slos
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Airflow wraps the ``__init__`` of operator classes only, so each gets one of its own."""
@@ -213,6 +218,8 @@ class PlanStepMixin:
         claim = self._claim(self.plan_ref, context, resumes=resumes)
         acting = self._acting = Acting(needed=True)
         try:
+            if self.guard_slos and not resumes:
+                self._ask_guards(ledger, claim)
             begin = self._begin(ledger, claim, settings)
         except PlannerError as error:
             record_failure(ledger, self.plan_ref, claim, error, self.clock.now())
@@ -288,6 +295,18 @@ class PlanStepMixin:
                 tell=log.info,
             )
 
+    def _ask_guards(self, ledger: Ledger, claim: Claim) -> None:
+        from planner_provider.operators.guard import check_guards
+
+        check_guards(
+            self.guard_slos,
+            ledger=ledger,
+            plan_id=self.plan_ref.plan_id(claim.run_id) if self.plan_ref else "",
+            step=claim.step,
+            actor=claim.actor,
+            now=self.clock.now,
+        )
+
     def _end(
         self, ledger: Ledger, act: Act, claim: Claim, result: ActResult, detail: str | None
     ) -> None:
@@ -330,6 +349,7 @@ class PlanStepMixin:
             map_index=-1 if ti.map_index is None else ti.map_index,
             repeatable=self.repeatable,
             resumes=resumes,
+            parameters_sha=parameters_sha(self, context),
             actor=f"task:{ti.task_id}#{ti.try_number}",
         )
 

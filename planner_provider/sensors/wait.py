@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
 
-from planner_provider.errors import RefusedError
+from planner_provider.errors import AbortedError, RefusedError
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
 from planner_provider.spec.actions import Wait
@@ -24,6 +24,8 @@ DEADLINE = "planner_wait_until"
 SHORT = timedelta(seconds=10)
 """Shorter waits stay on the worker: deferring costs more, and a trigger that fires within three
 seconds of the deferral may be lost (apache/airflow issue 66374)."""
+NOT_BEFORE = timedelta(seconds=4)
+"""A trigger says nothing so soon after the deferral; see ``SHORT``."""
 GRACE = timedelta(minutes=15)
 """A deferral that is not answered so long after its time ends with an error."""
 
@@ -41,6 +43,7 @@ class WaitSensor(PlanStepMixin, BaseOperator):
         plan_ref: the plan that this is a step of, if any.
 
     Raises:
+        AbortedError: a person stopped the run.
         RefusedError: ``until`` rendered to something that is not a moment.
     """
 
@@ -81,21 +84,27 @@ class WaitSensor(PlanStepMixin, BaseOperator):
             while (left := deadline - self.clock.now()) > timedelta(0):
                 self.pause(left.total_seconds())
         else:
-            from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+            from planner_provider.triggers.moment import MomentTrigger
 
             self.log.info(
                 "Waiting until %s, %s from now, without holding a worker.",
                 _shown(deadline), format_duration(timedelta(seconds=round(left.total_seconds()))),
             )  # fmt: skip
             self.defer(
-                trigger=DateTimeTrigger(moment=deadline),
+                trigger=MomentTrigger(
+                    moment=deadline.isoformat(),
+                    not_before=(self.clock.now() + NOT_BEFORE).isoformat(),
+                    plan_id=self.plan_id(context),
+                ),
                 method_name="waited",
                 timeout=left + GRACE,
             )
         return deadline.isoformat()
 
     def waited(self, context: Context, event: Any = None) -> str:
-        """Go on after the deferral."""
+        """Go on after the deferral. Raises ``AbortedError`` if a person stopped the run."""
+        if isinstance(event, dict) and "abort" in event:
+            raise AbortedError(f"A person stopped this run at {event['abort']}, while it waited.")
         return self.act(context)
 
     def _deadline(self, context: Context) -> datetime:

@@ -14,6 +14,8 @@ import tests.operators.airflow_context  # noqa: F401
 from planner_provider.compiler.dag import STALE_TAG, build_dag
 from planner_provider.graph.model import PlanGraph, TaskKind
 from tests.graph.plans import every_field, graph_of, put, small, undo
+from tests.hooks.test_arm_counts import slo
+from tests.operators.slo_looks import SLO
 
 SERIALIZE = """
 import json, sys
@@ -125,6 +127,16 @@ def test_a_plan_that_is_not_the_newest_says_so() -> None:
     assert "<oops>" not in (dag.doc_md or "")
 
 
+def test_guards_hold_up_steps_but_never_what_undoes_them() -> None:
+    flag = {"flag": {"name": "new_cart", "action": "enable", "connection": "api"}}
+    steps = [{"id": "auto", **flag, "rollback": "auto"}, put("own", rollback=undo())]
+    graph = graph_of(small(*steps, guards={"slos": [SLO.name]}))
+    dag = build_dag(graph.model_copy(update={"slos": (SLO,)}))
+    assert {task.task_id for task in dag.tasks if getattr(task, "guard_slos", ())} == {
+        "execute.auto", "execute.own",
+    }  # fmt: skip
+
+
 def test_the_schedule_is_the_plans() -> None:
     data = small(schedule={"cron": "0 3 * * *", "timezone": "Europe/Berlin"})
     timetable: Any = build_dag(graph_of(data)).timetable
@@ -162,3 +174,16 @@ def serialized(graph: PlanGraph, seed: str, home: Path) -> str:
         env={**os.environ, "PYTHONHASHSEED": seed, "AIRFLOW_HOME": str(home)},
     )
     return next(line for line in done.stdout.splitlines() if line.startswith("SERIALIZED"))
+
+
+def test_a_step_is_guarded_by_its_own_slos_and_one_that_changes_by_the_plans_too() -> None:
+    guarded = everything()
+    graph = graph_of(guarded)
+    slos = (slo().model_copy(update={"name": "shop-availability"}),)
+    made = build_dag(graph.model_copy(update={"slos": slos}))
+    names = {
+        task.task_id: [item.name for item in getattr(task, "guard_slos", ())] for task in made.tasks
+    }
+    assert graph.guards.slos == ("shop-availability",)
+    assert names["execute.canary.deploy"] == ["shop-availability"]
+    assert names["execute.notify"] == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from planner_provider.errors import RefusedError
+from planner_provider.errors import AbortedError, RefusedError
 from planner_provider.operators.clock import Clock
 from planner_provider.sensors.wait import GRACE, WaitSensor
 from planner_provider.spec.actions import Wait
@@ -45,12 +45,20 @@ def test_a_short_wait_stays_on_the_worker_in_small_slices(fake: FakeTime) -> Non
     assert max(fake.slept) <= 1
 
 
+def moment_of(deferred: TaskDeferred) -> datetime:
+    return datetime.fromisoformat(deferred.trigger.serialize()[1]["moment"])
+
+
+def test_an_abort_ends_the_wait() -> None:
+    with pytest.raises(AbortedError, match="A person stopped this run"):
+        wait(for_="1h").waited(context_for(), {"abort": "2026-11-23T10:00:00+00:00"})
+
+
 def test_a_longer_wait_defers_to_an_absolute_moment(fake: FakeTime) -> None:
     with pytest.raises(TaskDeferred) as deferred:
         act(wait(for_="10s"))
     assert fake.slept == []
-    _, arguments = deferred.value.trigger.serialize()
-    assert arguments["moment"] == START + timedelta(seconds=10)
+    assert moment_of(deferred.value) == START + timedelta(seconds=10)
     assert deferred.value.timeout == timedelta(seconds=10) + GRACE
     assert deferred.value.method_name == "waited"
 
@@ -85,7 +93,7 @@ def test_until_from_a_template(fake: FakeTime) -> None:
     context = context_for({"at": "2026-11-23T12:00:00+01:00"})
     with pytest.raises(TaskDeferred) as deferred:
         act(wait(until="{{ params.at }}"), context)
-    assert deferred.value.trigger.serialize()[1]["moment"] == START + timedelta(hours=1)
+    assert moment_of(deferred.value) == START + timedelta(hours=1)
 
 
 def test_a_moment_that_has_passed_is_no_wait(fake: FakeTime) -> None:
