@@ -45,11 +45,13 @@ class Ledger(Records, Locks):
         now: datetime,
         approvals: tuple[str, ...] = (),
         parameters_sha: str = "",
+        requester: str | None = None,
     ) -> PlanRun:
         """Bind a run to its version and start its time to live.
 
         No step may act before each task in ``approvals`` has its approval, for this version and
-        these parameters. Raises ``SupersededError`` if the run is bound to another version.
+        these parameters. ``requester`` is who started it, where Airflow knows. Raises
+        ``SupersededError`` if the run is bound to another version.
         """
         with writing(self._engine) as connection:
             bound = runs.Binding(expires_at, parameters, approvals, parameters_sha)
@@ -60,6 +62,7 @@ class Ledger(Records, Locks):
                 "expires_at": expires_at,
                 "approvals": list(approvals),
                 "parameters_sha": parameters_sha,
+                "requester": requester,
             }
             audit.append(
                 connection, what="run.assessed", actor=actor, plan_id=run.plan_id,

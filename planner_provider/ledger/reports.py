@@ -57,7 +57,7 @@ class RunReport:
     started_at: datetime | None
     """When it was heard of first."""
     requested_by: str | None
-    """The user who started it, where that is on record: with a request for an approval."""
+    """The user who started it, where Airflow knew when the run was assessed."""
 
     @property
     def took(self) -> timedelta | None:
@@ -326,10 +326,11 @@ def _report(connection: Connection, plan_id: str) -> RunReport:
         select(AUDIT.c.at).where(AUDIT.c.plan_id == plan_id).order_by(AUDIT.c.seq).limit(1)
     )
     first = connection.execute(query).one_or_none()
-    asked = select(APPROVALS.c.requester).where(
-        APPROVALS.c.plan_id == plan_id, APPROVALS.c.requester.is_not(None)
+    assessed = select(AUDIT.c.detail).where(
+        AUDIT.c.plan_id == plan_id, AUDIT.c.what == "run.assessed"
     )
-    by = connection.execute(asked.order_by(APPROVALS.c.id).limit(1)).scalar_one_or_none()
+    detail = connection.execute(assessed.order_by(AUDIT.c.seq).limit(1)).scalar_one_or_none()
+    by = detail.get("requester") if isinstance(detail, dict) else None
     return RunReport(run, first.at if first else run.assessed_at, by)
 
 

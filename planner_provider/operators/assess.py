@@ -52,6 +52,7 @@ class AssessOperator(FrameOperator):
             parameters={name: redact(value, name) for name, value in values.items()},
             approvals=self.approvals,
             parameters_sha=parameters_digest(values),
+            requester=getattr(context.get("dag_run"), "triggering_user_name", None),
             actor=task.actor,
             now=now,
         )

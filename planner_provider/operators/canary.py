@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from planner_provider.decide.bake import BakeEnd
-from planner_provider.decide.model import Decision
+from planner_provider.decide.bake import BakeEnd, barring_reasons
+from planner_provider.decide.model import Decision, Verdict, VerdictKind
 from planner_provider.errors import AbortedError, PlannerError, RollBackError, SpecError
 from planner_provider.operators.blue_green import BlueGreenOperator
 from planner_provider.operators.delivery import (
@@ -278,17 +278,22 @@ class CanaryStepOperator(_CanaryTask):
         for look in looks:
             log_look(look)
             ids.append(self._record(look, context))
-        text = " ".join(look.verdict.text for look in looks)
+        verdicts = [look.verdict for look in looks]
+        text = " ".join(verdict.text for verdict in verdicts)
         if end is BakeEnd.PASSED:
             self.log.info("%d%% of the traffic passed after %d looks.", self.weight, number)
             return {"verdict": text, "looks": number, "decisions": ids}
         self._back_to_stable(context)
+        against = [verdict for verdict in verdicts if not verdict.passes]
         if end is BakeEnd.UNSURE:
             raise RollBackError(
                 f"Too little is known of the canary at {self.weight}% to go on, and patience is "
-                f"over; not known is not good. {text}"
+                f"over; not known is not good. {told_of(against)}"
             )
-        raise RollBackError(f"The canary is taken back at {self.weight}% of the traffic. {text}")
+        bad = [verdict for verdict in against if verdict.kind is not VerdictKind.HOLD]
+        raise RollBackError(
+            f"The canary is taken back at {self.weight}% of the traffic. {told_of(bad)}"
+        )
 
     def _back_to_stable(self, context: Context) -> None:
         """All traffic back to the old version, at once; undoing the rest comes later."""
@@ -311,6 +316,12 @@ class CanaryStepOperator(_CanaryTask):
             actor=f"task:{ti.task_id}#{ti.try_number}",
             now=self.clock.now,
         )
+
+
+def told_of(verdicts: Sequence[Verdict]) -> str:
+    """The reasons of verdicts, without a stop at the end: messages get theirs."""
+    texts = [reason.text for verdict in verdicts for reason in barring_reasons(verdict)]
+    return " ".join(texts).removesuffix(".")
 
 
 class CanaryPart:

@@ -39,12 +39,19 @@ class LedgerCase:
         self.ledger = Ledger(self.url)
 
     def pin(
-        self, plan_id: str, at: datetime, *, run_id: str | None = None, **parameters: object
+        self,
+        plan_id: str,
+        at: datetime,
+        *,
+        run_id: str | None = None,
+        by: str | None = None,
+        **parameters: object,
     ) -> RunKey:
         plan = plan_id.rpartition("-")[0].rpartition("-")[0]
         key = RunKey(plan_id, plan, plan, run_id or f"manual__{plan_id}", DIGEST)
         self.ledger.pin_run(
             key, expires_at=at + timedelta(days=3), parameters=parameters, actor="task:assess#1",
+            requester=by,
             now=at,
         )  # fmt: skip
         return key

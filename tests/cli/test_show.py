@@ -34,7 +34,7 @@ def squeezed(*argv: str) -> str:
 
 
 def test_the_story_of_a_run_that_was_rolled_back_in_part(case: LedgerCase) -> None:
-    key = case.pin(ID, ago(minutes=30), version="1.4", n=3)
+    key = case.pin(ID, ago(minutes=30), by="dana", version="1.4", n=3)
     case.approve(key, ago(minutes=29))
     case.lock(key, ago(minutes=28), "db://orders")
     case.act(key, "deploy", ago(minutes=27))
