@@ -131,7 +131,7 @@ class FinishOperator(FrameOperator):
         aborted = (run is not None and run.abort_at is not None) or (
             skipped and rejection is None and not found
         )
-        why = "A person stopped the run." if aborted else self._why(journal, found)
+        why = _stopped(run) if aborted else self._why(journal, found)
         return RunFacts(
             steps=tuple(step.fact(journal) for step in self.steps),
             course=course,
@@ -195,6 +195,11 @@ class FinishOperator(FrameOperator):
         if self.runbook and conclusion.outcome is not Outcome.SUCCEEDED:
             lines.append(f"Runbook: {self.runbook}")
         return lines
+
+
+def _stopped(run: PlanRun | None) -> str:
+    reason = f" {run.abort_reason.rstrip('.')}." if run and run.abort_reason else ""
+    return f"A person stopped the run.{reason}"
 
 
 def _rejected(approval: Approval) -> str:

@@ -28,9 +28,11 @@ print("parent", os.getpid(), flush=True)
 time.sleep(300)
 """
 
+# Programs that a shell starts in the background begin with SIGINT ignored.
 OWNER = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from planner_provider.localstack.keeper import Keeper
 keeper = Keeper(grace=0.3)
 folder = Path(sys.argv[1])
