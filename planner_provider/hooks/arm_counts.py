@@ -108,6 +108,7 @@ def _metric(
         name=item.name,
         direction=item.direction,
         importance=item.importance,
+        tolerable=item.tolerable,
         cuts=() if problem else (Cut(minutes=rows),),
         problem=problem,
     )

@@ -83,6 +83,9 @@ class CanaryMetric(Frozen):
     the canary may go on; ``informational`` is shown and decides nothing."""
     cuts: tuple[Cut, ...] = ()
     """A latency metric has several. Empty: nothing could be read."""
+    tolerable: float | None = Field(default=None, gt=0, lt=1)
+    """A share of bad events that the service may have anyway, such as its SLO leaves. A canary
+    that surely has less may go on, also if too few bad events were seen to compare the arms."""
     problem: str | None = None
     """Why nothing could be read, in words."""
 

@@ -17,6 +17,9 @@ from planner_provider.decide.canary.metric import (
 from planner_provider.decide.canary.scores import SUSPECT, UNSUSPECTED
 from planner_provider.decide.model import Measure, Reason, Verdict, VerdictKind
 
+INTOLERABLE_CHANCE = 0.001
+"""Of taking a canary for tolerable that is not, if its events are independent. Ten times smaller
+than the rate of false alarms, as bad events tend to come together."""
 WEIGHTS = {"critical": 3.0, "normal": 1.0, "informational": 0.0}
 
 
@@ -51,12 +54,15 @@ def judge(inputs: CanaryInputs) -> Verdict:
             inconclusive=not bad,
         )
     if inputs.minute < inputs.horizon:
-        text = f"Minute {inputs.minute} of {inputs.horizon}: nothing speaks against the canary yet."
+        text = (
+            f"Interval {inputs.minute} of {inputs.horizon}: nothing speaks against the canary yet."
+        )
         kind, reason = VerdictKind.HOLD, Reason(code="baking", text=text)
     else:
         text = (
-            f"After {inputs.minute} minutes the canary is surely less than "
-            f"{inputs.settings.max_ratio:g} times as bad as the baseline in every metric."
+            f"After {inputs.minute} intervals the canary is surely less than "
+            f"{inputs.settings.max_ratio:g} times as bad as the baseline, or within what its SLO "
+            "leaves, in every metric."
         )
         kind, reason = VerdictKind.PROCEED, Reason(code="no_worse", text=text)
     return Verdict(kind=kind, reasons=(reason, *_notes(found)), measures=measures)
@@ -117,6 +123,8 @@ def _not_good_enough(
 ) -> tuple[Reason | None, bool]:
     """Why a count at the end of the bake does not let the canary go on; whether that is known."""
     settings = inputs.settings
+    if _surely_tolerable(metric, cut):
+        return None, True
     if not cut.visible <= settings.max_visible:
         seen = "nothing" if math.isinf(cut.deviation) else f"only {cut.visible:.3g} times"
         text = (
@@ -134,6 +142,24 @@ def _not_good_enough(
         )
         return Reason(code="may_be_worse", text=text), cut.ratio > settings.max_ratio
     return None, True
+
+
+def _surely_tolerable(metric: CanaryMetric, cut: CutFindings) -> bool:
+    """Whether the canary's share of bad events is below ``tolerable`` but for a small chance.
+
+    By Chernoff's bound, of ``n`` events of which each is bad with probability ``p``, a share of
+    ``a < p`` or less is bad with probability at most ``exp(-n KL(a, p))``, where ``KL`` is the
+    relative entropy (Chernoff 1952).
+    """
+    limit = metric.tolerable
+    if limit is None or metric.direction != "increase" or not cut.canary > 0:
+        return False
+    share = cut.canary_bad / cut.canary
+    if share >= limit:
+        return False
+    entropy = (1 - share) * math.log((1 - share) / (1 - limit))
+    entropy += share * math.log(share / limit) if share > 0 else 0.0
+    return cut.canary * entropy >= -math.log(INTOLERABLE_CHANCE)
 
 
 def _rolled_back(
@@ -157,7 +183,7 @@ def _rolled_back(
         f"Metric '{cut.name}': {_share(cut.canary_bad, cut.canary)} of the canary's events are bad "
         f"and {_share(cut.baseline_bad, cut.baseline)} of the baseline's, {cut.ratio:.3g} times "
         f"the odds (95% interval {low:.3g} to {high:.3g}); the evidence passed its limit at "
-        f"minute {minute + 1}."
+        f"interval {minute + 1}."
     )
     return Reason(code="canary_differs", text=text)
 
@@ -201,7 +227,7 @@ def _measures(
             note="highest so far, all metrics; over the limit is rolled back",
         ),
         Measure(name="looks", value=float(inputs.look)),
-        Measure(name="minute", value=float(inputs.minute), unit="min", limit=float(inputs.horizon)),
+        Measure(name="intervals", value=float(inputs.minute), limit=float(inputs.horizon)),
     ]
     for item in found:
         for cut in item.cuts:
