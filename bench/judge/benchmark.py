@@ -16,6 +16,7 @@ from scipy.stats import beta
 from bench.judge import ours, rivals
 from bench.judge.broken import broken_cells
 from bench.judge.cells import BEYOND, FAULTS, NULLS, QUICK_FAULTS, QUICK_NULLS
+from bench.judge.outcomes import all_outcomes
 from bench.judge.rivals import NEVER
 from bench.judge.scenarios import BAKE, Cell, cuts, draw_cell
 from planner_provider.decide.canary.counts import Arms
@@ -56,7 +57,7 @@ def run(*, quick: bool, as_json: bool, seed: int | None) -> int:
     faults = [cell for cell in FAULTS if not quick or cell.name in QUICK_FAULTS]
     plan = [(cell, 1000 if quick else 2000) for cell in (*nulls, *(() if quick else BEYOND))]
     plan += [(cell, 200 if quick else 500) for cell in faults]
-    seeds = np.random.SeedSequence(entropy).spawn(len(plan) + 1)
+    seeds = np.random.SeedSequence(entropy).spawn(len(plan) + 2)
     results = []
     for number, (cell, runs) in enumerate(plan, start=1):
         _progress(f"[{number}/{len(plan)}] {cell.name}", began)
@@ -65,7 +66,12 @@ def run(*, quick: bool, as_json: bool, seed: int | None) -> int:
         results.append(simulate(cell, runs, np.random.default_rng(seeds[number])))
     _progress("broken data", began)
     broken = broken_cells(np.random.default_rng(seeds[0]))
+    _progress("verdicts at the end", began)
+    ends = all_outcomes(
+        [cell for cell, _ in plan], 10 if quick else 40, np.random.default_rng(seeds[-1])
+    )
     report = sum_up(results, broken, {cell.name for cell in nulls})
+    report["at_the_end"] = ends
     report["seed"] = entropy
     report["seconds"] = round(time.monotonic() - began, 1)
     report["quick"] = quick
@@ -194,6 +200,9 @@ def as_text(report: dict[str, Any]) -> str:
     for row in report["faults"]:
         cells = [f"{row[name]['power']:.2f} / {row[name]['delay_median']:g}" for name in judges]
         lines.append(f"| {row['cell']} | " + " | ".join(cells) + " |")
+    lines += ["", "## Verdicts at the end of the bake", "", _head(("proceed", "hold", "roll back"))]
+    for name, shares in report.get("at_the_end", {}).items():
+        lines.append(f"| {name} | " + " | ".join(f"{v:.2f}" for v in shares.values()) + " |")
     lines += ["", "## Lets a fault pass on broken data", ""]
     for case, found in report["fail_open"].items():
         lines.append(f"- {case}: {', '.join(name for name in found if found[name]) or 'none'}")

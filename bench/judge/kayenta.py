@@ -120,6 +120,8 @@ def wilcoxon(experiment: Floats, control: Floats, shift: float, quantile: float)
         n * m / 12 * (total + 1 - float((ties**3 - ties).sum()) / (total * (total - 1)))
     )
     correction = 0.5 * float(np.sign(statistic))
+    if sigma == 0:
+        raise ZeroDivisionError("all values are equal")
     return float((statistic - correction) / sigma - quantile)
 
 

@@ -42,7 +42,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 """Before any run; with catch-up off it only has to lie in the past and never to change."""
 STALE_TAG = "spec-broken"
 """Tag of a plan whose last good compilation is in force because its spec is broken."""
-OF_ACTIONS = frozenset({"part", "rule", "change", "guard_slos"})
+OF_ACTIONS = frozenset({"part", "rule", "change", "guard_slos", "guard_budget"})
 """Arguments that only operators of actions take."""
 FRONT = (
     TaskKind.ASSESS, TaskKind.APPROVE, TaskKind.WINDOW, TaskKind.GUARD, TaskKind.ACQUIRE,
@@ -228,7 +228,7 @@ class _Builder:
             return NotAvailableOperator(plan_ref=ref, what=f"{what} `{name}`", **base)
         guards = self._guards(task) if ref.role is Role.STEP else ()  # undoing is never held up
         if guards:
-            base["guard_slos"] = guards
+            base |= {"guard_slos": guards, "guard_budget": self.graph.guards.budget}
         if task.rule is not None:
             base |= {"rule": task.rule, "change": self.change}
         try:
@@ -278,7 +278,14 @@ class _Builder:
                 )
             case TaskKind.GUARD:
                 slos = tuple(slo for slo in graph.slos if slo.name in graph.guards.slos)
-                return GuardOperator(plan_ref=ref, slos=slos, budget=graph.guards.budget, **base)
+                return GuardOperator(
+                    plan_ref=ref,
+                    slos=slos,
+                    budget=graph.guards.budget,
+                    signals=graph.guards.signals,
+                    min_coverage=graph.guards.min_coverage,
+                    **base,
+                )
             case TaskKind.DECIDE:
                 return DecideOperator(
                     plan_ref=ref,
@@ -298,6 +305,12 @@ class _Builder:
                     front=tuple(task.id for task in graph.tasks if task.kind in FRONT),
                     approvals=self.approvals,
                     runbook=graph.runbook,
+                    page=tuple(
+                        connection
+                        for contact in graph.contacts
+                        if contact.team == graph.owner
+                        for connection in contact.connections
+                    ),
                     **base,
                 )
             case _:

@@ -188,7 +188,7 @@ def _front(spec: PlanSpec, catalog: Catalog) -> list[Task]:
         front.append(approve.model_copy(update={"rule": rule}))
     if spec.schedule and spec.schedule.calendar:
         front.append(_waiting("window", TaskKind.WINDOW, "Wait until the window is open"))
-    if spec.guards.slos or spec.guards.budget:
+    if spec.guards.slos or spec.guards.signals:
         front.append(_frame("guard", TaskKind.GUARD, "Check the guards before anything is changed"))
     acquire = _frame("acquire", TaskKind.ACQUIRE, "Take the locks on all that is touched")
     front.append(acquire.model_copy(update={"is_setup": True}))

@@ -35,7 +35,7 @@ class ChangeSummary(Frozen):
 
 def change_summary(graph: PlanGraph, profile: ChangeProfile) -> ChangeSummary:
     """Say what the plan of a graph does. ``graph.digest`` must be there."""
-    undos = [t for t in graph.tasks if t.kind is TaskKind.UNDO and t.action is not None]
+    undos = [task for task in graph.tasks if task.kind is TaskKind.UNDO]
     return ChangeSummary(
         plan=graph.name,
         summary=graph.summary,
@@ -74,4 +74,4 @@ def _irreversible(graph: PlanGraph) -> tuple[Task, ...]:
 
 
 def _words(task: Task) -> str:
-    return f"{task.step}: {describe_action(task.action)}" if task.action else f"{task.step}"
+    return f"{task.step}: {describe_action(task.action) if task.action else task.summary}"

@@ -103,9 +103,15 @@ def _approval(action: actions.Approval) -> tuple[str, ...]:
 
 def _canary(action: delivery.Canary) -> tuple[str, ...]:
     said = [f"SLO {name} is not breached" for name in action.analysis.slos]
-    said += [f"{name} is no worse than before" for name in action.analysis.compare]
-    said += [f"{metric.name} is no worse than before" for metric in action.analysis.metrics]
+    said += [f"{name} is no worse than the old version's" for name in action.analysis.compare]
+    said += [f"{item.name} is no worse than the old version's" for item in action.analysis.metrics]
     return tuple(said)
+
+
+def _blue_green(action: delivery.BlueGreen) -> tuple[str, ...]:
+    watched = action.analysis.slos if action.analysis else ()
+    said = [f"SLO {name} is not breached" for name in watched]
+    return (*said, "the new version is rolled out and takes all traffic")
 
 
 def _deploy(action: delivery.Deploy) -> tuple[str, ...]:
@@ -135,6 +141,7 @@ _EXPECTED: dict[type, Callable[[Any], tuple[str, ...]]] = {
     actions.Gate: _gate,
     actions.Approval: _approval,
     delivery.Canary: _canary,
+    delivery.BlueGreen: _blue_green,
     delivery.Deploy: _deploy,
     workloads.Patch: _patch,
     workloads.Backfill: _backfill,

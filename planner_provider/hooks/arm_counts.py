@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from planner_provider.decide.canary import CanaryMetric, Cut, Row
+from pydantic import Field
+
+from planner_provider.decide.canary import CanaryMetric, Cut, LearnedNoise, Row, learn_noise
 from planner_provider.decide.model import Frozen
 from planner_provider.errors import PlannerError, RefusedError
 from planner_provider.graph.slos import Slo
@@ -19,6 +21,10 @@ from planner_provider.spec.values import Duration
 
 SETTLE = timedelta(seconds=1)
 """An interval is counted so long after its end, when the last scrape of it is stored."""
+PAST = timedelta(hours=6)
+"""How far back the baseline is looked at."""
+MAX_PAST = 2000
+"""Intervals of the past that are looked at, at most."""
 NEGLIGIBLE = 0.01
 """Share of all events by which ``all - good`` may be below zero: Prometheus extrapolates both."""
 
@@ -52,6 +58,8 @@ class Watched(Frozen):
     """When the canary got its first traffic."""
     every: Duration
     """Length of an interval."""
+    noise: dict[str, LearnedNoise] = Field(default_factory=dict)
+    """By comparison: what the baseline's past says of the noise."""
 
     def intervals(self, now: datetime) -> int:
         """Whole intervals since the canary began."""
@@ -109,9 +117,30 @@ def _metric(
         direction=item.direction,
         importance=item.importance,
         tolerable=item.tolerable,
-        cuts=() if problem else (Cut(minutes=rows),),
+        cuts=() if problem else (Cut(minutes=rows, noise=watched.noise.get(item.name)),),
         problem=problem,
     )
+
+
+def learn_past(
+    watched: Watched, client: Callable[[str], Prometheus] = prometheus
+) -> dict[str, LearnedNoise]:
+    """What the baseline did before the canary tells how much its numbers wander by themselves.
+
+    A comparison whose past cannot be had is left out: then the judge reckons with more noise.
+    """
+    span = min(PAST, MAX_PAST * watched.every)
+    before = watched.model_copy(update={"began_at": watched.began_at - span})
+    learned: dict[str, LearnedNoise] = {}
+    for item in watched.comparisons:
+        try:
+            rows = _rows(before, item, watched.began_at + SETTLE, client)
+        except PlannerError:
+            continue
+        baseline_only: list[Row] = [row and (None, None, row[2], row[3]) for row in rows]
+        if any(row and None not in row[2:] for row in baseline_only):
+            learned[item.name] = learn_noise(baseline_only)
+    return learned
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ ACTIONS: dict[str, Place] = {
     "notify": Place("notify", "NotifyOperator"),
     "verify": Place("verify", "VerifyOperator", slos=True),
     "gate": Place("sensors.slo_gate", "SLOGateSensor", slos=True),
-    "approval": Place("approval", "RequestApprovalOperator"),
+    "approval": Place("approval", "RequestApprovalOperator", slos=True),
     "deploy": Place("deploy", "DeployOperator"),
     "flag": Place("flag", "FlagOperator"),
     "scale": Place("scale", "ScaleOperator"),

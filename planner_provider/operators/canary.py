@@ -34,12 +34,16 @@ from planner_provider.spec.values import format_duration
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from planner_provider.decide.canary import LearnedNoise
     from planner_provider.graph.model import Contact, Part
     from planner_provider.graph.slos import Slo
+    from planner_provider.hooks.arm_counts import Watched
     from planner_provider.hooks.canary_watch import CanaryLook, CanaryWatch
     from planner_provider.hooks.slo_facts import Look
     from planner_provider.hooks.traffic import Release
 
+NOISE = "noise"
+"""Name under which the first weight remembers what the baseline's past says of the noise."""
 BEGAN = "began"
 """Name under which a weight remembers since when it is in force."""
 PART = "/"
@@ -209,22 +213,40 @@ class CanaryStepOperator(_CanaryTask):
 
         patience = self.bake if self.analysis.patience is None else self.analysis.patience
         first = self.remembered(context, BEGAN, step=self.first) if self.first else None
+        watched = Watched(
+            comparisons=self._comparisons(),
+            canary=self.arms["canary"],
+            baseline=self.arms["baseline"],
+            began_at=datetime.fromisoformat(first) if first else began,
+            every=self.analysis.every,
+        )
+        noise = self._noise(watched, context)
         return CanaryWatch(
             weight=self.weight,
             slos=tuple(slo for slo in self.slos if slo.name in self.analysis.slos),
-            watched=Watched(
-                comparisons=self._comparisons(),
-                canary=self.arms["canary"],
-                baseline=self.arms["baseline"],
-                began_at=datetime.fromisoformat(first) if first else began,
-                every=self.analysis.every,
-            ),
+            watched=watched.model_copy(update={"noise": noise}),
             horizon=max(1, int(self.horizon / self.analysis.every)),
             settings=JudgeSettings(max_ratio=float(self.analysis.max_ratio)),
             until=began + self.bake,
             patience_until=began + self.bake + patience,
             last=self.last,
         )
+
+    def _noise(self, watched: Watched, context: Context) -> dict[str, LearnedNoise]:
+        """What the baseline did before the canary; settled by the first weight for all."""
+        from planner_provider.decide.canary import LearnedNoise
+        from planner_provider.hooks.arm_counts import learn_past
+
+        if not watched.comparisons:
+            return {}
+
+        def learn() -> dict[str, Any]:
+            return {name: one.model_dump(mode="json") for name, one in learn_past(watched).items()}
+
+        kept = self.remembered(context, NOISE, step=self.first) if self.first else None
+        if kept is None:
+            kept = self.remember_once(context, NOISE, learn)
+        return {name: LearnedNoise.model_validate(one) for name, one in kept.items()}
 
     def _comparisons(self) -> tuple[Any, ...]:
         from planner_provider.hooks.arm_counts import comparison_of_metric, comparison_of_slo

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from planner_provider.errors import PlannerError
 from planner_provider.ledger.journal import Journal, StepStatus
 from planner_provider.ledger.outcome import Conclusion, RunFacts, conclude
 from planner_provider.ledger.rows import (
@@ -57,6 +58,7 @@ class FinishOperator(FrameOperator):
     :param front: task ids before the steps, ``begin`` left out.
     :param approvals: task ids that ask for approval.
     :param runbook: where people read on.
+    :param page: Airflow Connections of webhooks that are told when a rollback failed.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class FinishOperator(FrameOperator):
         front: tuple[str, ...] = (),
         approvals: tuple[str, ...] = (),
         runbook: str | None = None,
+        page: tuple[str, ...] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +80,7 @@ class FinishOperator(FrameOperator):
         self.front = front
         self.approvals = approvals
         self.runbook = runbook
+        self.page = page
 
     def run_task(self, task: FrameTask, context: Context) -> None:
         """Write the outcome. Raises ``AirflowFailException`` unless it is ``succeeded``."""
@@ -111,8 +115,41 @@ class FinishOperator(FrameOperator):
         )
         for line in self._summary(plan_id, conclusion, journal, _started(run, context), now):
             self.log.info("%s", line)
+        if conclusion.outcome is Outcome.ROLLBACK_FAILED:
+            self._page_people(task, plan_id, conclusion, context)
         if conclusion.outcome is not Outcome.SUCCEEDED:
             raise AirflowFailException(f"{conclusion.outcome.value}: {conclusion.reason}")
+
+    def _page_people(
+        self, task: FrameTask, plan_id: str, conclusion: Conclusion, context: Context
+    ) -> None:
+        """Somebody must look now. Who cannot be told does not change how the run ended."""
+        from planner_provider.operators.notify import Message, post, run_url
+        from planner_provider.operators.tracing import idempotency_key, trace_of
+
+        runbook = f" Runbook: {self.runbook}" if self.runbook else ""
+        message = Message(
+            text=f"The rollback of {plan_id} failed. {conclusion.reason}{runbook}",
+            severity="critical",
+            trace=trace_of(self.plan_ref, context),
+            run_url=run_url(context),
+        )
+        if not self.page:
+            self.log.error("The owner's Team names no connection in `notify`: nobody is paged.")
+        for connection in self.page:
+            told = "told"
+            try:
+                post(connection, message, idempotency_key(plan_id, f"rollback_failed:{connection}"))
+            except PlannerError as error:
+                told = f"not told: {error}"
+                self.log.error("%s could not be told: %s", connection, error)
+            task.ledger.record(
+                "run.paged",
+                plan_id=plan_id,
+                actor=task.actor,
+                detail={"connection": connection, "told": told},
+                now=self.clock.now(),
+            )
 
     def _facts(
         self,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from planner_provider.hooks.slo_facts import Look
     from planner_provider.ledger import Ledger
     from planner_provider.spec.actions import Budget
+    from planner_provider.spec.plan import Signal
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,24 @@ class GuardOperator(FrameOperator):
 
     :param slos: the SLOs that must hold.
     :param budget: what must be left of their error budgets, and how fast these may burn.
+    :param signals: what must be measured at all.
+    :param min_coverage: least share of the signals that must be present and fresh.
     """
 
     def __init__(
-        self, *, slos: tuple[Slo, ...], budget: Budget | None = None, **kwargs: Any
+        self,
+        *,
+        slos: tuple[Slo, ...] = (),
+        budget: Budget | None = None,
+        signals: tuple[Signal, ...] = (),
+        min_coverage: float = 1.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.slos = slos
         self.budget = budget
+        self.signals = signals
+        self.min_coverage = min_coverage
 
     def run_task(self, task: FrameTask, context: Context) -> int | None:
         """Ask. Raises ``RefusedError`` for a breach, ``CheckFailedError`` for what is not known."""
@@ -45,11 +56,16 @@ class GuardOperator(FrameOperator):
 
         rules = SloRules.of(self.budget, in_progress=False)
         run = task.ledger.run_of(task.dag_id, task.run_id)
+        plan_id = run.plan_id if run else task.key.plan_id
+        if self.signals:
+            self._ask_signals(task, plan_id)
+        if not self.slos:
+            return None
         look, decision_id = look_and_record(
             self.slos,
             rules,
             ledger=task.ledger,
-            plan_id=run.plan_id if run else task.key.plan_id,
+            plan_id=plan_id,
             step=None,
             actor=task.actor,
             now=self.clock.now,
@@ -59,6 +75,28 @@ class GuardOperator(FrameOperator):
         if not look.verdict.passes:
             raise RefusedError(f"The guards forbid to begin: {told(look)}")
         return decision_id
+
+    def _ask_signals(self, task: FrameTask, plan_id: str) -> None:
+        """Raises ``CheckFailedError`` if too little is measured to see what goes wrong."""
+        from planner_provider.decide.coverage import CoverageInputs
+        from planner_provider.decide.replay import decide
+        from planner_provider.hooks.signals import read_signals
+        from planner_provider.hooks.slo_facts import Look
+
+        facts = read_signals(self.signals, now=self.clock.now())
+        inputs = CoverageInputs(
+            now=self.clock.now(),
+            needed=tuple(signal.name for signal in self.signals),
+            facts=facts,
+            required=self.min_coverage,
+        )
+        look = Look(*decide(inputs))
+        log_look(look)
+        task.ledger.record_decision(
+            look.decision, plan_id=plan_id, step=None, actor=task.actor, now=self.clock.now()
+        )
+        if not look.verdict.passes:
+            raise CheckFailedError(f"Too little is measured, so nothing begins: {told(look)}")
 
 
 def check_guards(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from planner_provider.ledger import Ledger
     from planner_provider.ledger.acts import Begin
     from planner_provider.ledger.rows import Act, ActResult, Claim
+    from planner_provider.spec.actions import Budget
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +91,17 @@ class PlanStepMixin:
     _acting: Acting | None = None
 
     def __init__(
-        self, *, plan_ref: PlanRef | None = None, guard_slos: tuple[Slo, ...] = (), **kwargs: Any
+        self,
+        *,
+        plan_ref: PlanRef | None = None,
+        guard_slos: tuple[Slo, ...] = (),
+        guard_budget: Budget | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.plan_ref = plan_ref
         self.guard_slos = guard_slos
+        self.guard_budget = guard_budget
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Airflow wraps the ``__init__`` of operator classes only, so each gets one of its own."""
@@ -296,12 +303,19 @@ class PlanStepMixin:
             )
 
     def _ask_guards(self, ledger: Ledger, claim: Claim) -> None:
+        """Ask, unless the step is done: then there is nothing that they could forbid."""
+        from planner_provider.ledger.journal import Journal, StepStatus
         from planner_provider.operators.guard import check_guards
 
+        plan_id = self.plan_ref.plan_id(claim.run_id) if self.plan_ref else ""
+        journal = Journal(ledger.acts_of(plan_id))
+        if journal.of(claim.step, claim.map_index).status is StepStatus.DONE:
+            return
         check_guards(
             self.guard_slos,
+            self.guard_budget,
             ledger=ledger,
-            plan_id=self.plan_ref.plan_id(claim.run_id) if self.plan_ref else "",
+            plan_id=plan_id,
             step=claim.step,
             actor=claim.actor,
             now=self.clock.now,

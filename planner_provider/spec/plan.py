@@ -20,12 +20,14 @@ from planner_provider.spec import actions, delivery, workloads
 from planner_provider.spec.actions import Approval, Budget, Verify
 from planner_provider.spec.base import Int, Json, Model, Number
 from planner_provider.spec.values import (
+    ConnectionId,
     Cron,
     Duration,
     Labels,
     Name,
     PositiveDuration,
     Regex,
+    Share,
     StepId,
     Text,
     Zone,
@@ -129,11 +131,27 @@ class Retries(Model):
     """Classes of error after which trying again is useless."""
 
 
+class Signal(Model):
+    """Something that must be seen, or the plan would act blind."""
+
+    name: Name
+    connection: ConnectionId
+    """Airflow Connection of the Prometheus."""
+    query: Annotated[Text, Field(min_length=1)]
+    """PromQL that gives one series."""
+    max_age: PositiveDuration = Field(default=timedelta(minutes=3))
+    """How old its newest sample may be."""
+
+
 class Guards(Model):
     """Checked before, and while, anything is changed."""
 
     slos: tuple[Name, ...] = ()
     budget: Budget | None = None
+    signals: tuple[Signal, ...] = ()
+    """What must be measured at all: without it nobody could see that something goes wrong."""
+    min_coverage: Share = 1.0
+    """Least share of `signals` that must be present and fresh."""
     ttl: PositiveDuration | None = None
     """How long the decision to run stays valid, from the moment the run is assessed."""
 

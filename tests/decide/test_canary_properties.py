@@ -15,7 +15,7 @@ from planner_provider.decide.canary.counts import Arms
 from planner_provider.decide.canary.evidence import exact, log_half_normal
 from planner_provider.decide.canary.judge import family_weights
 from planner_provider.decide.canary.noise import GRID, learn, log_sum
-from planner_provider.decide.canary.past import no_past
+from planner_provider.decide.canary.past import no_past, summarise
 from planner_provider.decide.canary.scores import Rule, limits, score, trace
 from planner_provider.decide.model import Verdict, VerdictKind
 from tests.decide.canaries import HORIZON, inputs, metric, rows
@@ -193,6 +193,44 @@ def test_false_alarms_in_wandering_noise_are_rare_and_faults_are_found() -> None
     """A check of the limits, not a measurement: that is what ``python -m bench judge`` is for."""
     assert rolled_back(wandering(11, 500, 1.0)) <= 0.02
     assert rolled_back(wandering(12, 100, 4.0)) >= 0.9
+
+
+def steady(seed: int, runs: int, minutes: int = 360) -> Arms:
+    """History without noise: counts of two equal arms."""
+    rng = np.random.default_rng(seed)
+    counts = [np.full((runs, minutes), 3000.0), np.full((runs, minutes), 3000.0)]
+    bad = [rng.binomial(3000, 0.005, (runs, minutes)).astype(float) for _ in range(2)]
+    return Arms(counts[0], bad[0], counts[1], bad[1])
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_history_that_is_milder_than_the_bake_deceives_only_who_trusts_it(alone: bool) -> None:
+    history = steady(21, 400)
+    if alone:
+        gone = np.full(history.canary.shape, np.nan)
+        history = Arms(gone, gone, history.baseline, history.baseline_bad)
+    found = trace(wandering(22, 400, 1.0), summarise(history), HORIZON, "increase")
+
+    def rate(rule: Rule) -> float:
+        return float((score(found, HORIZON, rule) >= 1).any(axis=1).mean())
+
+    assert rate(Rule()) <= 0.02
+    assert rate(Rule(strict=True)) <= 0.02
+    if not alone:
+        assert rate(Rule(trust_history=True)) > 0.1
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_level_of_the_service_helps_to_find_a_fault(alone: bool) -> None:
+    bad = rows(23, times=2.0)
+    history = tuple(
+        (None, None, row[2], row[3]) if alone else row for row in rows(24, 600) if row is not None
+    )
+    with_level, without = (
+        evidence(judge(inputs(metric(bad[:12], history=given), minute=12)))
+        for given in (history, ())
+    )
+    assert with_level > 3 * without
 
 
 def test_cuts_that_are_alike_count_as_one() -> None:

@@ -15,6 +15,7 @@ from planner_provider.hooks.arm_counts import (
     Watched,
     comparison_of_slo,
     count,
+    learn_past,
 )
 from planner_provider.hooks.prometheus import Series
 from planner_provider.spec.promql import with_matchers
@@ -193,3 +194,28 @@ def test_only_whole_intervals_that_have_settled_count(passed: float, every: floa
     number = item.intervals(BEGAN + timedelta(seconds=passed))
     assert number >= 0
     assert number * item.every.total_seconds() <= max(0.0, passed - 1) + 1e-6
+
+
+class TestThePast:
+    def test_the_baseline_alone_is_learned_from(self) -> None:
+        server = FakePrometheus({BAD_BASELINE: [9.0] * 360, BASELINE: [900.0] * 360})
+        learned = learn_past(watched(), lambda _: server)  # type: ignore[arg-type, return-value]
+        (one,) = learned.values()
+        assert (list(learned), one.minutes, one.level_minutes) == (["errors"], 0, 360)
+        _, start, end, step = server.asked[0]
+        assert (BEGAN.timestamp() - start, end - BEGAN.timestamp(), step) == (6 * 3600 - 60, 0, 60)
+
+    def test_a_past_that_cannot_be_had_is_left_out(self) -> None:
+        def nobody(_: str) -> Any:
+            raise UnavailableError("no answer")
+
+        assert learn_past(watched(), nobody) == {}
+        assert learn_past(watched(), lambda _: FakePrometheus({})) == {}  # type: ignore[arg-type, return-value]
+
+    def test_what_was_learned_goes_to_the_judge(self) -> None:
+        server = FakePrometheus({BAD_BASELINE: [9.0] * 360, BASELINE: [900.0] * 360})
+        learned = learn_past(watched(), lambda _: server)  # type: ignore[arg-type, return-value]
+        asked = watched().model_copy(update={"noise": learned})
+        again = Watched.model_validate_json(asked.model_dump_json())
+        (metric,) = count(again, BEGAN + 2.1 * MINUTE, lambda _: server)  # type: ignore[arg-type, return-value]
+        assert metric.cuts[0].noise == learned["errors"]

@@ -27,6 +27,7 @@ from planner_provider.operators.frame import (
 )
 from planner_provider.operators.not_available import NotAvailableOperator
 from planner_provider.operators.plan_ref import Role
+from tests.hooks.http_server import Reply, http_server
 from tests.operators.plan_runs import DIGEST, NOW, PLAN, RUN_ID, STEPS, PlanRunCase, database
 
 
@@ -272,6 +273,34 @@ class TestFinish:
         outcome, reason = self.finish(case)
         assert outcome is Outcome.ROLLBACK_FAILED
         assert "The undoing of s1 ended failed" in reason
+
+    @pytest.mark.parametrize("status", [200, 500])
+    def test_a_rollback_that_failed_pages_and_the_outcome_stays(
+        self, case: PlanRunCase, monkeypatch: pytest.MonkeyPatch, status: int
+    ) -> None:
+        case.leased()
+        act(case, "s1", ActResult.FAILED)
+        case.winding_up(Course.UNDO)
+        act(case, "s1", ActResult.FAILED, ActRole.UNDO)
+        with http_server(lambda _: Reply(status)) as pager:
+            given = f'{{"conn_type": "http", "host": "{pager.url}/page"}}'
+            monkeypatch.setenv("AIRFLOW_CONN_PAGER", given)
+            assert self.finish(case, page=("pager",))[0] is Outcome.ROLLBACK_FAILED
+        (asked,) = pager.asked
+        assert asked.json["severity"] == "critical"
+        assert asked.json["text"].startswith(f"The rollback of {case.plan_id} failed.")
+        entries = [e for e in case.ledger.audit_of(case.plan_id) if e.what == "run.paged"]
+        assert [e.detail["told"].split(":")[0] for e in entries] == [
+            "told" if status == 200 else "not told"
+        ]
+
+    def test_a_rollback_that_went_well_pages_nobody(self, case: PlanRunCase) -> None:
+        case.leased()
+        act(case, "s1")
+        case.winding_up(Course.UNDO)
+        act(case, "s1", role=ActRole.UNDO)
+        assert self.finish(case, page=("nobody",))[0] is Outcome.ROLLED_BACK
+        assert not [e for e in case.ledger.audit_of(case.plan_id) if e.what == "run.paged"]
 
     def test_rejected(self, case: PlanRunCase) -> None:
         case.pinned()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 
+from planner_provider.decide.model import Fact
+from planner_provider.decide.replay import replay
 from planner_provider.decide.slo import SloRules
 from planner_provider.errors import CheckFailedError, UnavailableError
 from planner_provider.operators.failures import failures
 from planner_provider.operators.guard import GuardOperator, check_guards
 from planner_provider.operators.plan_ref import Role
 from planner_provider.spec.actions import Budget
+from planner_provider.spec.plan import Signal
 from tests.operators.plan_runs import PlanRunCase, database
 from tests.operators.slo_looks import BAD, SLO, UNKNOWN, Looks, looks
 
@@ -85,3 +89,47 @@ def test_guards_of_a_step(case: PlanRunCase, looks: Looks) -> None:
         "proceed", "roll_back", "hold",
     ]  # fmt: skip
     assert {item.step for item in recorded} == {"shift"}
+
+
+class TestSignals:
+    SIGNALS = tuple(
+        Signal(name=name, connection="prom", query=name) for name in ("requests", "latency")
+    )
+
+    def facts(self, monkeypatch: pytest.MonkeyPatch, known: set[str]) -> None:
+        def read(signals: tuple[Signal, ...], *, now: datetime) -> tuple[Fact, ...]:
+            return tuple(
+                Fact.measured(item.name, 1, source="s", observed_at=now)
+                if item.name in known
+                else Fact.unknown(item.name, "no series", source="s", observed_at=now)
+                for item in signals
+            )
+
+        monkeypatch.setattr("planner_provider.hooks.signals.read_signals", read)
+
+    def test_less_than_required_blocks_before_the_slos_are_asked(
+        self, case: PlanRunCase, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.facts(monkeypatch, {"requests"})
+        with pytest.raises(CheckFailedError, match="1 of 2 needed signals") as raised:
+            case.run(guard(case, signals=self.SIGNALS))
+        assert "latency: no series" in str(raised.value)
+        (recorded,) = case.ledger.decisions_of(case.plan_id)
+        assert (recorded.decision.kind, recorded.decision.outcome.passes) == ("coverage", False)
+        assert replay(recorded.decision).equal
+        assert looks.asked == []
+
+    def test_enough_lets_it_pass(
+        self, case: PlanRunCase, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.facts(monkeypatch, {"requests"})
+        case.run(guard(case, signals=self.SIGNALS, min_coverage=0.5))
+        kinds = [item.decision.kind for item in case.ledger.decisions_of(case.plan_id)]
+        assert kinds == ["coverage", "slo_gate"]
+
+    def test_signals_alone(
+        self, case: PlanRunCase, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.facts(monkeypatch, {"requests", "latency"})
+        assert case.run(guard(case, slos=(), signals=self.SIGNALS)) is None
+        assert looks.asked == []

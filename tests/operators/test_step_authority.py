@@ -54,7 +54,7 @@ def test_guards_are_asked_before_the_intent(
 ) -> None:
     asked: list[Any] = []
 
-    def breached(slos: Any, **more: Any) -> None:
+    def breached(slos: Any, budget: Any, **more: Any) -> None:
         asked.append((slos, more["step"], more["plan_id"], case.acts()))
         raise CheckFailedError("an SLO is breached")
 
@@ -64,6 +64,19 @@ def test_guards_are_asked_before_the_intent(
         case.run(step, params=GIVEN)
     assert asked == [((slo(),), "s1", case.plan_id, ())]
     assert (step.times, case.acts()) == (0, ())
+
+
+def test_a_step_that_is_done_is_not_held_up_by_its_guards(
+    case: PlanRunCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breached(*_: Any, **__: Any) -> None:
+        raise CheckFailedError("an SLO is breached")
+
+    case.run(work(case), params=GIVEN)
+    monkeypatch.setattr("planner_provider.operators.guard.check_guards", breached)
+    again = work(case, guard_slos=(slo(),))
+    case.run(again, params=GIVEN, try_number=2)
+    assert (again.times, len(case.acts())) == (0, 1)
 
 
 def test_a_step_without_guards_asks_nothing(

@@ -14,9 +14,9 @@ from planner_provider.decide.canary.past import Past, against_level, level_noise
 
 CALIBRATED_ALPHA = 0.01
 """The limits below are those of this rate; they rise and fall with one by the rate."""
-LIMIT = (60.0, 18.0)
+LIMIT = (60.0, 15.0)
 """Of the evidence with the noise that is expected, at the beginning and at the end of a bake."""
-GUARD_LIMIT = (28.0, 20.0)
+GUARD_LIMIT = (34.0, 24.0)
 """Of the evidence against the most harmful noise that is reckoned with."""
 TRUSTING_LIMIT = (180.0, 40.0)
 """Instead of both where history is believed."""
