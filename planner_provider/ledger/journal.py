@@ -85,8 +85,12 @@ class Journal(Mapping[str, StepState]):
         return len(self._states)
 
     def of(self, step: str, map_index: int) -> StepState:
-        """The state of one mapped part of a step."""
-        own = [a for a in self.acts if _is_about(a, step) and _concerns(a, map_index)]
+        """The state of one mapped part of a step; of all of it, if the index is negative."""
+        own = [
+            act
+            for act in self.acts
+            if _is_about(act, step) and (map_index < 0 or _concerns(act, map_index))
+        ]
         return _whole(_states(own), step)
 
     def checked(self, task_id: str) -> bool:

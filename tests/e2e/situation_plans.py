@@ -107,10 +107,7 @@ PLANS: dict[str, str] = dict(
             put("unverified", "two"),
             verify=(
                 "  verify:\n"
-                "    http:\n"
-                "      - connection: sandbox\n"
-                "        path: /flags\n"
-                "        expect: {body_matches: 'unverified.one.*false|flags.: ..$|flags.:..$'}\n"
+                "    http: [{connection: sandbox, path: /flags, expect: {json: {flags: []}}}]\n"
             ),
         ),
         plan(
@@ -133,7 +130,7 @@ PLANS: dict[str, str] = dict(
             other("gate", "gate: {slos: [checkout], mode: wait, timeout: 5m, every: 2s}"),
             put("gated", "two"),
         ),
-        plan("shifted", put("shifted", "one"), CANARY),
+        plan("shifted", put("shifted", "one"), CANARY, front="  guards: {slos: [checkout]}\n"),
         plan("slow", put("slow", "one"), put("slow", "two"), put("slow", "three")),
     )
 )

@@ -102,3 +102,10 @@ class TestChecked:
 
     def test_another_check_does_not_count(self) -> None:
         assert not Journal([self.check(1)]).checked("verify_rollback")
+
+
+def test_what_undoes_a_mapped_step_as_a_whole_sees_all_of_its_parts() -> None:
+    journal = Journal([act(1, map_index=0), act(2, map_index=1, result=FAILED)])
+    step = journal.acts[0].step
+    assert journal.of(step, -1).status is StepStatus.FAILED
+    assert journal.of(step, 0).status is StepStatus.DONE
