@@ -24,7 +24,7 @@ from planner_provider.operators.delivery import (
     remember_before,
     told,
 )
-from planner_provider.operators.guard import log_look, record
+from planner_provider.operators.guard import log_look, record_of_step
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
 from planner_provider.sensors.wait import GRACE, SHORT
@@ -299,7 +299,7 @@ class CanaryStepOperator(_CanaryTask):
         ids = []
         for look in looks:
             log_look(look)
-            ids.append(self._record(look, context))
+            ids.append(record_of_step(self, look, context))
         verdicts = [look.verdict for look in looks]
         text = " ".join(verdict.text for verdict in verdicts)
         if end is BakeEnd.PASSED:
@@ -323,21 +323,6 @@ class CanaryStepOperator(_CanaryTask):
             self.log.info("%s", self.release(context).set_weight(0).text)
         except PlannerError as error:
             self.log.error("The traffic could not be taken back yet; the rollback will: %s", error)
-
-    def _record(self, look: Look, context: Context) -> int | None:
-        if self.plan_ref is None:
-            return None
-        from planner_provider.hooks.settings import open_ledger
-
-        ti = context["ti"]
-        return record(
-            look,
-            ledger=open_ledger(),
-            plan_id=self.plan_id(context),
-            step=self.plan_ref.step,
-            actor=f"task:{ti.task_id}#{ti.try_number}",
-            now=self.clock.now,
-        )
 
 
 def told_of(verdicts: Sequence[Verdict]) -> str:

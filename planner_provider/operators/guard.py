@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from planner_provider.errors import CheckFailedError, RefusedError, UnavailableError
+from planner_provider.hooks.settings import open_ledger
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from planner_provider.graph.slos import Slo
     from planner_provider.hooks.slo_facts import Look
     from planner_provider.ledger import Ledger
+    from planner_provider.operators.plan_step import PlanStepMixin
     from planner_provider.spec.actions import Budget
     from planner_provider.spec.plan import Signal
 
@@ -167,6 +169,22 @@ def record(
     if ledger is None or plan_id is None:
         return None
     return ledger.record_decision(look.decision, plan_id=plan_id, step=step, actor=actor, now=now())
+
+
+def record_of_step(operator: PlanStepMixin, look: Look, context: Context) -> int | None:
+    """Write down what a step decided; ``None`` outside of plans."""
+    ref = operator.plan_ref
+    if ref is None:
+        return None
+    ti = context["ti"]
+    return record(
+        look,
+        ledger=open_ledger(),
+        plan_id=ref.plan_id(ti.run_id),
+        step=ref.step,
+        actor=f"task:{ti.task_id}#{ti.try_number}",
+        now=operator.clock.now,
+    )
 
 
 def log_look(look: Look) -> None:

@@ -16,7 +16,7 @@ from planner_provider.errors import (
     MisconfiguredError,
     UnavailableError,
 )
-from planner_provider.operators.guard import log_look, record, told
+from planner_provider.operators.guard import log_look, record_of_step, told
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
 from planner_provider.sensors.wait import GRACE, SHORT
@@ -137,7 +137,7 @@ class SLOGateSensor(PlanStepMixin, BaseOperator):
 
     def _conclude(self, look: Look, ending: Ending, context: Context) -> dict[str, Any]:
         log_look(look)
-        decision_id = self._record(look, context)
+        decision_id = record_of_step(self, look, context)
         verdict = look.verdict
         if ending is Ending.PASSED and verdict.passes:
             return {"decision": decision_id, "verdict": verdict.text}
@@ -152,21 +152,6 @@ class SLOGateSensor(PlanStepMixin, BaseOperator):
                 "not at all looks of that time."
             )
         raise CheckFailedError(f"The gate stays closed{self._waited()}: {told(look)}")
-
-    def _record(self, look: Look, context: Context) -> int | None:
-        if self.plan_ref is None:
-            return None
-        from planner_provider.hooks.settings import open_ledger
-
-        ti = context["ti"]
-        return record(
-            look,
-            ledger=open_ledger(),
-            plan_id=self.plan_id(context),
-            step=self.plan_ref.step,
-            actor=f"task:{ti.task_id}#{ti.try_number}",
-            now=self.clock.now,
-        )
 
     def _waited(self) -> str:
         if self.mode == "once":

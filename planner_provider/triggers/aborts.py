@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from datetime import datetime
 
+from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.sharing import asked_once
 
 EVERY = 2.0
 """Seconds between two looks into the ledger, of all triggers of a process together."""
+
+
+LOOKS_EVERY = 4.0
+"""Seconds between two looks of one trigger."""
 
 
 async def abort_of(plan_id: str) -> datetime | None:
@@ -21,3 +29,34 @@ async def abort_of(plan_id: str) -> datetime | None:
         ("aborts", settings.sql_alchemy_conn), EVERY, lambda: open_ledger().open_aborts()
     )
     return aborts.get(plan_id)
+
+
+class AbortWatch:
+    """Looks for an abort while a trigger waits.
+
+    Args:
+        plan_id: the run; ``None`` outside of plans, where nobody can abort it.
+        tell: warns when the ledger does not answer; it is asked again.
+    """
+
+    def __init__(self, plan_id: str | None, tell: Callable[..., None]) -> None:
+        self.plan_id = plan_id
+        self.tell = tell
+
+    async def look(self) -> datetime | None:
+        """When the run was aborted; ``None`` if it was not, or it is not known."""
+        if self.plan_id is None:
+            return None
+        try:
+            return await abort_of(self.plan_id)
+        except PlannerError as error:
+            self.tell("Whether the run was aborted is not known: %s", error)
+            return None
+
+    async def until(self, moment: float) -> datetime | None:
+        """Sleep until a moment, in seconds since 1970; end early with the time of an abort."""
+        while (left := moment - time.time()) > 0:
+            await asyncio.sleep(min(left, LOOKS_EVERY) if self.plan_id else left)
+            if aborted := await self.look():
+                return aborted
+        return None

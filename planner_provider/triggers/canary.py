@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from planner_provider.triggers.aborts import abort_of
+from planner_provider.triggers.aborts import AbortWatch
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from planner_provider.hooks.canary_watch import CanaryLook
 
 FIRST_EVENT = 3.0
 """Seconds from the start before which nothing is said: Airflow may lose earlier events."""
-ABORTS_EVERY = 4.0
-"""Seconds between two looks for an abort."""
 
 
 class CanaryTrigger(BaseTrigger):
@@ -55,6 +51,7 @@ class CanaryTrigger(BaseTrigger):
 
         begun, number, told = time.monotonic(), 0, ""
         watch = CanaryWatch.model_validate_json(self.watch)
+        aborts = AbortWatch(self.plan_id, self.log.warning)
         while True:
             number += 1
             look = await asyncio.to_thread(look_at_canary, watch, number)
@@ -64,31 +61,12 @@ class CanaryTrigger(BaseTrigger):
             if look.end is not None:
                 event = event_of(look, number)
                 break
-            aborted = await self._wait(time.monotonic() + self.every)
+            aborted = await aborts.until(time.time() + self.every)
             if aborted is not None:
                 event = {"abort": aborted.isoformat()}
                 break
         await asyncio.sleep(FIRST_EVENT - (time.monotonic() - begun))
         yield TriggerEvent(event)
-
-    async def _wait(self, moment: float) -> datetime | None:
-        """Sleep until a moment; end early with the time of an abort, if there was one."""
-        while (left := moment - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, ABORTS_EVERY) if self.plan_id else left)
-            if aborted := await self._aborted():
-                return aborted
-        return None
-
-    async def _aborted(self) -> datetime | None:
-        from planner_provider.errors import PlannerError
-
-        if self.plan_id is None:
-            return None
-        try:
-            return await abort_of(self.plan_id)
-        except PlannerError as error:
-            self.log.warning("Whether the run was aborted is not known: %s", error)
-            return None
 
 
 def event_of(look: CanaryLook, number: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from planner_provider.triggers.aborts import abort_of
+from planner_provider.triggers.aborts import LOOKS_EVERY, AbortWatch
 from planner_provider.triggers.sharing import asked_once
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ Result = TypeVar("Result")
 
 FIRST_EVENT = 3.0
 """Seconds from the start before which nothing is said: Airflow may lose earlier events."""
-ABORTS_EVERY = 4.0
-"""Seconds between two looks for an abort."""
 SHARED = 0.8
 """For this part of an interval a look is shared; the next moment to look then asks anew."""
 MAX_LOOKS = 8
@@ -78,6 +76,7 @@ class SloGateTrigger(BaseTrigger):
         self.hold_for = hold_for
         self.healthy_since = healthy_since
         self.plan_id = plan_id
+        self.aborts = AbortWatch(plan_id, self.log.warning)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Path and arguments, as Airflow keeps them."""
@@ -100,7 +99,7 @@ class SloGateTrigger(BaseTrigger):
         course = self._course()
         told: str | None = None
         while True:
-            aborted = await self._wait(min(self._next_look(time.time()), self.until))
+            aborted = await self.aborts.until(min(self._next_look(time.time()), self.until))
             if aborted is None:
                 looked = await self._watching(self._look())
                 aborted = looked if isinstance(looked, datetime) else None
@@ -148,36 +147,17 @@ class SloGateTrigger(BaseTrigger):
             _threads,
         )
 
-    async def _wait(self, moment: float) -> datetime | None:
-        """Sleep until a moment; end early with the time of an abort, if there was one."""
-        while (left := moment - time.time()) > 0:
-            await asyncio.sleep(min(left, ABORTS_EVERY) if self.plan_id else left)
-            if aborted := await self._aborted():
-                return aborted
-        return None
-
     async def _watching(self, work: Coroutine[Any, Any, Result]) -> Result | datetime:
         """Wait for something that may take long, but not longer than until an abort."""
         task = asyncio.ensure_future(work)
         _under_way.add(task)  # it goes on for the others who wait for the same
         task.add_done_callback(_under_way.discard)
         while True:
-            await asyncio.wait({task}, timeout=ABORTS_EVERY)
+            await asyncio.wait({task}, timeout=LOOKS_EVERY)
             if task.done():
                 return task.result()
-            if aborted := await self._aborted():
+            if aborted := await self.aborts.look():
                 return aborted
-
-    async def _aborted(self) -> datetime | None:
-        from planner_provider.errors import PlannerError
-
-        if self.plan_id is None:
-            return None
-        try:
-            return await abort_of(self.plan_id)
-        except PlannerError as error:
-            self.log.warning("Whether the run was aborted is not known: %s", error)
-            return None
 
 
 def slos_json(slos: tuple[Slo, ...]) -> str:

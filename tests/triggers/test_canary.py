@@ -12,6 +12,7 @@ from planner_provider.decide.replay import canonical_json
 from planner_provider.hooks.arm_counts import Watched
 from planner_provider.hooks.canary_watch import CanaryLook, CanaryWatch
 from planner_provider.hooks.slo_facts import Look
+from planner_provider.triggers import aborts
 from planner_provider.triggers import canary as module
 from planner_provider.triggers.canary import CanaryTrigger
 
@@ -44,7 +45,7 @@ def run(trigger: CanaryTrigger) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_EVENT", 0.0)
-    monkeypatch.setattr(module, "ABORTS_EVERY", 0.01)
+    monkeypatch.setattr(aborts, "LOOKS_EVERY", 0.01)
 
 
 def test_it_looks_until_the_end_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_an_abort_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
         assert plan_id == "plan-1"
         return NOW
 
-    monkeypatch.setattr(module, "abort_of", aborted)
+    monkeypatch.setattr(aborts, "abort_of", aborted)
     monkeypatch.setattr(
         "planner_provider.hooks.canary_watch.look_at_canary", lambda *_: looked(None)
     )

@@ -14,7 +14,7 @@ from planner_provider.decide.replay import decide
 from planner_provider.decide.slo import Count, SloFacts, SloGateInputs, SloRules
 from planner_provider.graph.slos import Indicator, Query, Slo, SloTarget
 from planner_provider.hooks.slo_facts import Look
-from planner_provider.triggers import sharing
+from planner_provider.triggers import aborts, sharing
 from planner_provider.triggers import slo_gate as module
 from planner_provider.triggers.slo_gate import SloGateTrigger, ending_of, rules_json, slos_json
 
@@ -71,9 +71,10 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
     monkeypatch.setattr(module, "_look", found.look)
-    monkeypatch.setattr(module, "abort_of", found.abort_of)
+    monkeypatch.setattr(aborts, "abort_of", found.abort_of)
     monkeypatch.setattr(module, "FIRST_EVENT", 0.0)
-    monkeypatch.setattr(module, "ABORTS_EVERY", 0.1)
+    monkeypatch.setattr(aborts, "LOOKS_EVERY", 0.1)
+    monkeypatch.setattr(module, "LOOKS_EVERY", 0.1)
     sharing._questions.clear()
     return found
 
@@ -189,7 +190,7 @@ def test_an_abort_that_cannot_be_looked_up_is_no_abort(
     async def broken(plan_id: str) -> None:
         raise UnavailableError("no ledger")
 
-    monkeypatch.setattr(module, "abort_of", broken)
+    monkeypatch.setattr(aborts, "abort_of", broken)
     assert ended(trigger(plan_id="plan-1")) is Ending.PASSED
 
 
