@@ -38,14 +38,19 @@ def decider(kind: str) -> Decider:
 
 
 def decide(inputs: Inputs) -> tuple[Verdict, Decision]:
-    """Make a decision, and the record of it."""
+    """Make a decision, and the record of it.
+
+    It is made from the inputs as they are recorded, so that what JSON does not keep, such as the
+    sign of a zero, cannot make it differ from its replay.
+    """
     maker = decider(inputs.kind)
-    verdict = maker.function(inputs)
+    recorded = canonical_json(inputs)
+    verdict = maker.function(maker.inputs.model_validate_json(recorded))
     record = Decision(
         kind=inputs.kind,
         version=maker.version,
         decided_at=inputs.now,
-        inputs=canonical_json(inputs),
+        inputs=recorded,
         verdict=canonical_json(verdict),
     )
     return verdict, record
