@@ -84,7 +84,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def syntax(file: Path) -> tuple[str, Callable[[], object]]:
     file.write_text(file.read_text().replace("steps:", "steps: ["))
-    return f"{file.name}:7:", lambda: None
+    return f"{file.name}:7:5: error PLN101", lambda: None
 
 
 def unknown_key(file: Path) -> tuple[str, Callable[[], object]]:
@@ -105,7 +105,7 @@ def taken_name(file: Path) -> tuple[str, Callable[[], object]]:
 
 def wrong_encoding(file: Path) -> tuple[str, Callable[[], object]]:
     file.write_bytes(file.read_text().replace("hello", "Grüße").encode("latin-1"))
-    return f"{file.name}:7:", lambda: None
+    return f"{file.name}:7:38: error PLN102", lambda: None
 
 
 @pytest.mark.parametrize(
