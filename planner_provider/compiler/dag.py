@@ -224,8 +224,7 @@ class _Builder:
         assert task.action is not None, "only what undoes a step may lack an action"
         name = task.action.action_name
         if (build := makers.get(name)) is None:
-            base.pop("part", None)
-            return NotAvailableOperator(plan_ref=ref, what=f"{what} `{name}`", **base)
+            return self._not_available(ref, f"{what} `{name}`", base)
         guards = self._guards(task) if ref.role is Role.STEP else ()  # undoing is never held up
         if guards:
             base |= {"guard_slos": guards, "guard_budget": self.graph.guards.budget}
