@@ -94,8 +94,9 @@ def insert_if_absent(connection: Connection, table: Table, **values: Any) -> boo
     from sqlalchemy.dialects import postgresql, sqlite
 
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    done = connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return done.rowcount > 0
+    key = next(iter(table.primary_key))
+    inserted = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(key)
+    return connection.execute(inserted).first() is not None
 
 
 @contextmanager

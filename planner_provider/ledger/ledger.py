@@ -23,9 +23,10 @@ from planner_provider.ledger.rows import (
     PlanRun,
     RunKey,
 )
+from planner_provider.ledger.workloads import Workloads
 
 
-class Ledger(Records, Locks):
+class Ledger(Records, Locks, Workloads):
     """The record of what happened, in SQLite or PostgreSQL.
 
     Every method is one transaction, may be repeated without harm, and raises ``UnavailableError``

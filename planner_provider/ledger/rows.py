@@ -91,6 +91,8 @@ class PlanRun:
     """Hash of the parameters, as approvals are bound to it."""
     abort_reason: str | None = None
     """Why a person stopped it, in that person's words."""
+    failing_at: datetime | None = None
+    """Since when a step has failed for good, so that no other step need go on."""
 
     @property
     def plan_id(self) -> str:
@@ -295,6 +297,71 @@ class Throttle:
     maximum: float
     changed_by: str
     changed_at: datetime
+    state: str | None = None
+    """JSON of the state of the law that moves the limit; ``None``: it has not begun."""
+    version: int = 0
+    """Rises with every change, so that of two that change it at once one can see that it lost."""
+    ticked_at: datetime | None = None
+    """When the law last looked."""
+
+
+class ItemState(StrEnum):
+    """Where one piece of a long step stands."""
+
+    WAITING = "waiting"
+    ACTING = "acting"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """There was nothing to do for it, or it was left out on purpose."""
+    GONE = "gone"
+    """It was there when the step began and is not any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A target of a patch rollout, a partition or a chunk of a backfill."""
+
+    plan_id: str
+    step: str
+    item: str
+    """Its name, once in its step: ``node-17``, ``2026-11-01T00:00:00+00:00``."""
+    position: int
+    """Its place in the order in which items are begun."""
+    wave: int | None = None
+    """Number of its wave, from 1."""
+    state: ItemState = ItemState.WAITING
+    detail: str | None = None
+    """Why it is where it is, in words."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was found out about it: labels, a boot ID, the run that does its work."""
+    tries: int = 0
+    """How often it was begun."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class ChangeKind(StrEnum):
+    """What was added to a calendar by hand."""
+
+    FREEZE = "freeze"
+    OVERRIDE = "override"
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarChange:
+    """A freeze or an override that a person added to a calendar. Half-open: ``ends_at`` is out."""
+
+    id: int
+    calendar: str
+    kind: ChangeKind
+    begins_at: datetime
+    ends_at: datetime
+    reason: str
+    who: str
+    created_at: datetime
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

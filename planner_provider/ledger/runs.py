@@ -143,4 +143,5 @@ def _run(row: Row[Any]) -> PlanRun:
         approvals=tuple(row.approvals),
         parameters_sha=row.parameters_sha,
         abort_reason=row.abort_reason,
+        failing_at=row.failing_at,
     )

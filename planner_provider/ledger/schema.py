@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "planner_ledger_version"
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -80,6 +80,7 @@ PLAN_RUNS = Table(
     Column("approvals", JSON, nullable=False, server_default="[]"),
     Column("parameters_sha", String(64), nullable=False, server_default=""),
     Column("abort_reason", Text),
+    Column("failing_at", UtcDateTime),
     UniqueConstraint("dag_id", "run_id"),
 )
 
@@ -222,7 +223,55 @@ THROTTLES = Table(
     Column("maximum", Float, nullable=False),
     Column("changed_by", String(250), nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
+    Column("state", Text),
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("ticked_at", UtcDateTime),
 )
+
+SLOTS = Table(
+    "slots",
+    METADATA,
+    Column("plan_id", String(200), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("holder", String(250), primary_key=True),
+    Column("taken_at", UtcDateTime, nullable=False),
+)
+"""A counted semaphore: who holds one of the places. How many there are says whoever asks."""
+
+WORK_ITEMS = Table(
+    "work_items",
+    METADATA,
+    Column("plan_id", String(200), primary_key=True),
+    Column("step", String(250), primary_key=True),
+    Column("item", String(250), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("wave", Integer),
+    Column("state", String(20), nullable=False),
+    Column("detail", Text),
+    Column("facts", JSON, nullable=False, server_default="{}"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+)
+"""The targets of a patch rollout, the partitions or chunks of a backfill."""
+
+CALENDAR_CHANGES = Table(
+    "calendar_changes",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("calendar", String(100), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("begins_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("who", String(250), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    Column("withdrawn_by", String(250)),
+    Index(None, "calendar"),
+    sqlite_autoincrement=True,
+)
+"""Freezes and overrides that people added while plans wait or run."""
 
 AUDIT = Table(
     "audit",

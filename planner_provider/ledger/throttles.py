@@ -56,4 +56,7 @@ def _throttle(row: Row[Any]) -> Throttle:
         maximum=row.maximum,
         changed_by=row.changed_by,
         changed_at=row.changed_at,
+        state=row.state,
+        version=row.version,
+        ticked_at=row.ticked_at,
     )
