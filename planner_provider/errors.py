@@ -8,6 +8,7 @@
     │   ├── NotAvailableError    the plan asks for something this release cannot do yet
     │   ├── SupersededError      the plan changed while it ran
     │   ├── AbortedError         a person stopped the run
+    │   ├── FailingRunError      another step of the run failed for good
     │   ├── RollBackError        what is under way is not good: it must be undone
     │   └── NoAuthorityError     the lease, approval or predecessor that the step needs is missing
     ├── CheckFailedError     something was measured and is not as the plan expects
@@ -43,6 +44,10 @@ class SupersededError(RefusedError):
 
 class AbortedError(RefusedError):
     """A person stopped the run."""
+
+
+class FailingRunError(RefusedError):
+    """Another step of the run failed for good; there is no use in waiting on."""
 
 
 class NoAuthorityError(RefusedError):

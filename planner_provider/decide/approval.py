@@ -73,6 +73,8 @@ class ApprovalInputs(Inputs):
     """In the order in which they came on record."""
     aborted: bool = False
     """Whether a person stopped the run."""
+    failing: tuple[str, ...] = ()
+    """Steps of the run that have failed for good."""
 
 
 class Judged(Frozen):
@@ -187,6 +189,10 @@ def _main_reason(
 def _void(inputs: ApprovalInputs) -> Reason | None:
     if inputs.aborted:
         return Reason(code="aborted", text="The run was stopped by a person.")
+    if inputs.failing:
+        failed = ", ".join(inputs.failing)
+        text = f"Step {failed} of the run failed for good and the run is rolled back."
+        return Reason(code="failing", text=f"{text} Nobody need answer any more.")
     if inputs.digest != inputs.asked_digest:
         return Reason(
             code="version_changed",

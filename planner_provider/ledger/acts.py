@@ -76,6 +76,8 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
         return Begin(Permit.BUSY, run.plan_id, open_acts=busy)
     for act in opened:
         end(connection, act.id, ActResult.UNKNOWN, "given up: a later try began", now)
+    if claim.role is ActRole.STEP:
+        runs.begins_again(connection, run, claim.step)
     act_id: int = connection.execute(
         ACTS.insert()
         .values(
@@ -151,7 +153,7 @@ def end_silent(
 
 
 def _needless(claim: Claim, status: StepStatus) -> Permit | None:
-    if claim.role is ActRole.STEP and status is StepStatus.DONE:
+    if claim.role is ActRole.STEP and status is StepStatus.DONE and not claim.again:
         return Permit.ALREADY_DONE
     if claim.role is ActRole.UNDO:
         if status is StepStatus.UNDONE:

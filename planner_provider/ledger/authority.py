@@ -78,6 +78,7 @@ def refusal(
         return _undo_refusal(claim, lease)
     return (
         _stop_refusal(claim, run, lease)
+        or (None if goes_on else _failing_refusal(claim, run))
         or (None if goes_on else _time_refusal(claim, run, now))
         or _approval_refusal(claim, run, approvals or {}, None if goes_on else now)
         or _order_refusal(claim, journal)
@@ -130,6 +131,18 @@ def _stop_refusal(claim: Claim, run: PlanRun, lease: Lease) -> PlannerError | No
             "must not begin any more. Nothing was touched."
         )
     return None
+
+
+def _failing_refusal(claim: Claim, run: PlanRun) -> NoAuthorityError | None:
+    """What has failed is undone; there is no use in doing more before that."""
+    if run.failing_at is None or claim.step in run.failing_steps:
+        return None
+    failed = ", ".join(run.failing_steps)
+    return NoAuthorityError(
+        f"Step {failed} failed for good at {run.failing_at:%H:%M:%S} UTC and the run is about to "
+        f"be rolled back, so {_what(claim)} must not begin any more. Nothing was touched. Look why "
+        f"{failed} failed; then start a new run."
+    )
 
 
 def _parameters_refusal(claim: Claim, run: PlanRun) -> NoAuthorityError | None:
@@ -203,8 +216,9 @@ def _who(approval: Approval) -> str:
 
 
 def _order_refusal(claim: Claim, journal: Journal) -> PlannerError | None:
-    for before in claim.after:
-        status = journal[before].status
+    befores = [(before, journal[before].status) for before in claim.after]
+    befores += [(name, journal.of(name, claim.map_index).status) for name in claim.after_same]
+    for before, status in befores:
         if status is StepStatus.DONE:
             continue
         if status in {StepStatus.UNDONE, StepStatus.PARTLY_UNDONE}:

@@ -126,10 +126,30 @@ class Ledger(Records, Locks, Workloads):
             self._abort(connection, run, actor, reason, now)
             return runs.get(connection, plan_id)
 
-    def open_aborts(self) -> dict[str, datetime]:
-        """The runs that were stopped and have not ended: plan ID -> when."""
+    def record_failing(
+        self, dag_id: str, run_id: str, step: str, *, actor: str, now: datetime
+    ) -> bool:
+        """A step has failed for good: no other may begin, and what waits need not wait on.
+
+        ``False`` if that is known already, or if the run is not known.
+        """
+        with writing(self._engine) as connection:
+            run = runs.find(connection, dag_id, run_id, lock=True)
+            if run is None or not runs.set_failing(connection, run, step, now):
+                return False
+            audit.append(
+                connection, what="run.failing", actor=actor, plan_id=run.plan_id,
+                detail={"step": step}, now=now,
+            )  # fmt: skip
+            return True
+
+    def open_stops(self) -> dict[str, datetime]:
+        """The runs that a person stopped, or in which a step has failed for good: plan ID -> when.
+
+        Runs that have ended since are left out.
+        """
         with reading(self._engine) as connection:
-            return runs.open_aborts(connection)
+            return runs.open_stops(connection)
 
     @staticmethod
     def _abort(

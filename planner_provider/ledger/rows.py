@@ -92,7 +92,9 @@ class PlanRun:
     abort_reason: str | None = None
     """Why a person stopped it, in that person's words."""
     failing_at: datetime | None = None
-    """Since when a step has failed for good, so that no other step need go on."""
+    """Since when a step has failed for good, so that no other step need begin."""
+    failing_steps: tuple[str, ...] = ()
+    """Those that have, by their names in the journal."""
 
     @property
     def plan_id(self) -> str:
@@ -113,10 +115,14 @@ class Claim:
     """Id of the step; of the task, for checks."""
     after: tuple[str, ...] = ()
     """Steps that must be done, and not undone, before."""
+    after_same: tuple[str, ...] = ()
+    """As ``after``, of mapped steps: only what has the same map index must be done."""
     try_number: int = 1
     map_index: int = -1
     repeatable: bool = True
     """Whether acting again is harmless when an earlier result is unknown."""
+    again: bool = False
+    """Whether to act also if it is done: it is about a state that may have changed since."""
     resumes: bool = False
     """Whether the task goes on after it was deferred."""
     parameters_sha: str = ""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 
 from planner_provider.errors import SupersededError
 from planner_provider.ledger.authority import abort_refusal, version_refusal
 from planner_provider.ledger.rows import Outcome, PlanRun, RunKey
 from planner_provider.ledger.schema import PLAN_RUNS
+
+NOT_FAILING: dict[str, Any] = {"failing_at": None, "failing_steps": []}
 
 
 def find(connection: Connection, dag_id: str, run_id: str, *, lock: bool = False) -> PlanRun | None:
@@ -63,6 +65,7 @@ def pin(connection: Connection, key: RunKey, bound: Binding, now: datetime) -> P
             outcome=None,
             reason=None,
             finished_at=None,
+            **NOT_FAILING,
         )
     )
     run = get(connection, key.plan_id)
@@ -108,7 +111,14 @@ def reopen(connection: Connection, plan_id: str) -> None:
     connection.execute(
         update(PLAN_RUNS)
         .where(PLAN_RUNS.c.plan_id == plan_id, PLAN_RUNS.c.outcome.is_not(None))
-        .values(outcome=None, reason=None, finished_at=None, abort_at=None, abort_reason=None)
+        .values(
+            outcome=None,
+            reason=None,
+            finished_at=None,
+            abort_at=None,
+            abort_reason=None,
+            **NOT_FAILING,
+        )
     )
 
 
@@ -121,13 +131,37 @@ def set_abort(connection: Connection, plan_id: str, reason: str | None, now: dat
     )
 
 
-def open_aborts(connection: Connection) -> dict[str, datetime]:
-    """The runs that were stopped and have not ended since: plan ID -> when."""
-    query = select(PLAN_RUNS.c.plan_id, PLAN_RUNS.c.abort_at).where(
-        PLAN_RUNS.c.abort_at.is_not(None),
-        or_(PLAN_RUNS.c.outcome.is_(None), PLAN_RUNS.c.finished_at < PLAN_RUNS.c.abort_at),
+def set_failing(connection: Connection, run: PlanRun, step: str, now: datetime) -> bool:
+    """A step has failed for good. ``False`` if that is known already."""
+    if step in run.failing_steps:
+        return False
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == run.plan_id)
+        .values(failing_at=run.failing_at or now, failing_steps=[*run.failing_steps, step])
     )
-    return {row.plan_id: row.abort_at for row in connection.execute(query)}
+    return True
+
+
+def begins_again(connection: Connection, run: PlanRun, step: str) -> None:
+    """A step that had failed for good is tried again: a person cleared its task."""
+    left = [other for other in run.failing_steps if other != step]
+    if len(left) < len(run.failing_steps):
+        connection.execute(
+            update(PLAN_RUNS)
+            .where(PLAN_RUNS.c.plan_id == run.plan_id)
+            .values(failing_steps=left, failing_at=run.failing_at if left else None)
+        )
+
+
+def open_stops(connection: Connection) -> dict[str, datetime]:
+    """The runs that a person stopped, or that are failing, and that have not ended since."""
+    since = func.coalesce(PLAN_RUNS.c.abort_at, PLAN_RUNS.c.failing_at)
+    query = select(PLAN_RUNS.c.plan_id, since.label("since")).where(
+        since.is_not(None),
+        or_(PLAN_RUNS.c.outcome.is_(None), PLAN_RUNS.c.finished_at < since),
+    )
+    return {row.plan_id: row.since for row in connection.execute(query)}
 
 
 def _run(row: Row[Any]) -> PlanRun:
@@ -144,4 +178,5 @@ def _run(row: Row[Any]) -> PlanRun:
         parameters_sha=row.parameters_sha,
         abort_reason=row.abort_reason,
         failing_at=row.failing_at,
+        failing_steps=tuple(row.failing_steps),
     )

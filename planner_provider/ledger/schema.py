@@ -81,6 +81,7 @@ PLAN_RUNS = Table(
     Column("parameters_sha", String(64), nullable=False, server_default=""),
     Column("abort_reason", Text),
     Column("failing_at", UtcDateTime),
+    Column("failing_steps", JSON, nullable=False, server_default="[]"),
     UniqueConstraint("dag_id", "run_id"),
 )
 

@@ -20,6 +20,7 @@ from planner_provider.decide.model import Verdict, VerdictKind
 from planner_provider.decide.replay import decide
 from planner_provider.errors import (
     AbortedError,
+    FailingRunError,
     AttentionError,
     MisconfiguredError,
     NoAuthorityError,
@@ -112,6 +113,7 @@ class RequestApprovalOperator(PlanStepMixin, BaseOperator, SkipMixin):
         RejectedError: it was rejected (see above).
         ExpiredError: too few have answered in time.
         AbortedError: a person stopped the run.
+        FailingRunError: another step of the run failed for good.
         NoAuthorityError: the run was never assessed, or its parameters were changed.
         SupersededError: the plan was changed.
     """
@@ -315,6 +317,8 @@ class RequestApprovalOperator(PlanStepMixin, BaseOperator, SkipMixin):
             raise ExpiredError(text)
         if code == "aborted":
             raise AbortedError(text)
+        if code == "failing":
+            raise FailingRunError(text)
         raise NoAuthorityError(text)
 
     # ---- asking and waiting

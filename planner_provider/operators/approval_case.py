@@ -79,6 +79,7 @@ class ApprovalCase:
             parameters=own,
             answers=asked.answers,
             aborted=run is not None and run.abort_at is not None,
+            failing=run.failing_steps if run is not None else (),
         )
 
     def hear(self, asked: Asked, response: Mapping[str, Any]) -> bool:

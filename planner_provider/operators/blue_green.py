@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
 
-from planner_provider.errors import AbortedError, NotAvailableError
+from planner_provider.errors import NotAvailableError
 from planner_provider.operators.delivery import (
     PROGRESS_DEADLINE,
     Given,
@@ -19,6 +19,7 @@ from planner_provider.operators.delivery import (
 )
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.stopped import stop_told, stopped_error
 from planner_provider.spec.delivery import BlueGreen
 from planner_provider.spec.values import format_duration
 
@@ -133,10 +134,9 @@ class BlueGreenOperator(PlanStepMixin, BaseOperator):
 
     def baked(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the watch, or because a person stopped the run."""
-        if event and "abort" in event:
-            raise AbortedError(
-                f"A person stopped this run at {event['abort']}, while the new version was watched"
-            )
+        if event and stop_told(event):
+            then = "the new version is not watched on"
+            raise stopped_error(self.plan_id(context), event, then)
         return self.act(context)
 
     def _do(self, part: str, release: Release, context: Context) -> Done:

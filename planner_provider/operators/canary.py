@@ -14,7 +14,7 @@ from airflow.sdk import BaseOperator
 
 from planner_provider.decide.bake import BakeEnd, barring_reasons
 from planner_provider.decide.model import Decision, Verdict, VerdictKind
-from planner_provider.errors import AbortedError, PlannerError, RollBackError, SpecError
+from planner_provider.errors import PlannerError, RollBackError, SpecError
 from planner_provider.operators.blue_green import BlueGreenOperator
 from planner_provider.operators.delivery import (
     PROGRESS_DEADLINE,
@@ -27,6 +27,7 @@ from planner_provider.operators.delivery import (
 from planner_provider.operators.guard import log_look, record_of_step
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.stopped import stop_told, stopped_error
 from planner_provider.sensors.wait import GRACE, SHORT
 from planner_provider.spec.delivery import Analysis, BlueGreen, Canary
 from planner_provider.spec.values import format_duration
@@ -151,6 +152,7 @@ class CanaryStepOperator(_CanaryTask):
     Raises:
         RollBackError: an SLO is breached, the canary is worse, or too little is known.
         AbortedError: a person stopped the run.
+        FailingRunError: another step of the run failed for good.
         SpecError: the analysis names what cannot be compared.
         CheckFailedError, RefusedError, UnavailableError, MisconfiguredError: as
             `CanaryDeployOperator`, from setting the weight.
@@ -199,8 +201,8 @@ class CanaryStepOperator(_CanaryTask):
         """Go on after the deferral: it is certain how the watch ends."""
         from planner_provider.hooks.slo_facts import Look
 
-        if "abort" in event:
-            raise AbortedError(f"The run was aborted at {event['abort']}, so the canary goes back.")
+        if stop_told(event):
+            raise stopped_error(self.plan_id(context), event, "the canary goes back")
         decisions = [Decision.model_validate(item) for item in event["decisions"]]
         looks = tuple(Look(decision.outcome, decision) for decision in decisions)
         return self._conclude(BakeEnd(event["end"]), looks, int(event["looks"]), context)

@@ -34,6 +34,8 @@ class PlanRef:
     """Id of the step, for roles STEP and UNDO."""
     after: tuple[str, ...] = ()
     """Ids of the steps that must be done, and not undone, before this one acts."""
+    after_same: tuple[str, ...] = ()
+    """As ``after``, of mapped steps: only what has the same map index must be done."""
 
     def plan_id(self, run_id: str) -> str:
         """The plan ID of the run."""

@@ -29,6 +29,7 @@ from planner_provider.operators.life_signs import LifeSigns, die_with_parent, in
 from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.run_parameters import parameters_sha
+from planner_provider.operators.stopped import callbacks_of_step
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -83,8 +84,12 @@ class PlanStepMixin:
     touched.
     """
 
+    failure_ends_run: bool = True
+    """Whether the run is lost when this fails for good. ``False`` where failures are counted."""
     repeatable: bool = True
     """Whether acting again is harmless when it is not known how an earlier try ended."""
+    again: bool = False
+    """Whether to act also if it is done in this run: about a state that may have changed since."""
     clock: ClassVar[Clock] = SYSTEM_CLOCK
     plan_ref: PlanRef | None
 
@@ -98,6 +103,9 @@ class PlanStepMixin:
         guard_budget: Budget | None = None,
         **kwargs: Any,
     ) -> None:
+        if plan_ref is not None and plan_ref.role is Role.STEP:
+            given = kwargs.get("on_failure_callback")
+            kwargs["on_failure_callback"] = callbacks_of_step(given)
         super().__init__(**kwargs)
         self.plan_ref = plan_ref
         self.guard_slos = guard_slos
@@ -359,9 +367,11 @@ class PlanStepMixin:
             role=roles.get(ref.role, ActRole.CHECK),
             step=ref.step or ti.task_id,
             after=ref.after,
+            after_same=ref.after_same,
             try_number=ti.try_number,
             map_index=-1 if ti.map_index is None else ti.map_index,
             repeatable=self.repeatable,
+            again=self.again,
             resumes=resumes,
             parameters_sha=parameters_sha(self, context),
             actor=f"task:{ti.task_id}#{ti.try_number}",

@@ -39,6 +39,7 @@ class ApprovalSensor(RequestApprovalOperator):
         RejectedError: it was rejected, and ``fail_on_reject`` says to fail.
         ExpiredError: nobody answered in time, or it was not granted within ``timeout``.
         AbortedError: a person stopped the run.
+        FailingRunError: another step of the run failed for good.
         NoAuthorityError: the approval was cancelled.
         MisconfiguredError: neither ``of`` nor approvers, or no plan to look for it in.
     """

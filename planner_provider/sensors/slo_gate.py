@@ -11,7 +11,6 @@ from airflow.sdk import BaseOperator
 from planner_provider.decide.gate import Course, Ending
 from planner_provider.decide.model import Decision
 from planner_provider.errors import (
-    AbortedError,
     CheckFailedError,
     MisconfiguredError,
     UnavailableError,
@@ -19,6 +18,7 @@ from planner_provider.errors import (
 from planner_provider.operators.guard import log_look, record_of_step, told
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.stopped import stop_told, stopped_error
 from planner_provider.sensors.wait import GRACE, SHORT
 from planner_provider.spec.actions import Budget, Gate
 from planner_provider.spec.values import format_duration
@@ -58,6 +58,7 @@ class SLOGateSensor(PlanStepMixin, BaseOperator):
         CheckFailedError: an SLO is breached.
         UnavailableError: whether they hold is not known (inconclusive).
         AbortedError: a person stopped the run.
+        FailingRunError: another step of the run failed for good.
         SpecError: an SLO is not there, or cannot be measured.
         MisconfiguredError: the arguments do not fit together.
     """
@@ -129,8 +130,8 @@ class SLOGateSensor(PlanStepMixin, BaseOperator):
         """Go on after the deferral: the end of the gate is certain."""
         from planner_provider.hooks.slo_facts import Look
 
-        if "abort" in event:
-            raise AbortedError(f"The run was aborted at {event['abort']}; the gate stays closed.")
+        if stop_told(event):
+            raise stopped_error(self.plan_id(context), event, "the gate stays closed")
         decision = Decision.model_validate_json(event["decision"])
         look = Look(decision.outcome, decision)
         return self._conclude(look, Ending(event["ending"]), context)

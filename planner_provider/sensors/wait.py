@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
 
-from planner_provider.errors import AbortedError, RefusedError
+from planner_provider.errors import RefusedError
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.stopped import stop_told, stopped_error
 from planner_provider.spec.actions import Wait
 from planner_provider.spec.values import format_duration
 
@@ -44,6 +45,7 @@ class WaitSensor(PlanStepMixin, BaseOperator):
 
     Raises:
         AbortedError: a person stopped the run.
+        FailingRunError: another step of the run failed for good.
         RefusedError: ``until`` rendered to something that is not a moment.
     """
 
@@ -102,9 +104,9 @@ class WaitSensor(PlanStepMixin, BaseOperator):
         return deadline.isoformat()
 
     def waited(self, context: Context, event: Any = None) -> str:
-        """Go on after the deferral. Raises ``AbortedError`` if a person stopped the run."""
-        if isinstance(event, dict) and "abort" in event:
-            raise AbortedError(f"A person stopped this run at {event['abort']}, while it waited.")
+        """Go on after the deferral. Raises ``AbortedError`` or ``FailingRunError``."""
+        if stop_told(event):
+            raise stopped_error(self.plan_id(context), event, "nothing waits any more")
         return self.act(context)
 
     def _deadline(self, context: Context) -> datetime:

@@ -1,4 +1,7 @@
-"""Whether a person stopped the run that a trigger waits for: one query for all of them."""
+"""Whether there is use in waiting on: one query for all triggers of a process.
+
+There is none when a person stopped the run, or when another step of it failed for good.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,19 @@ LOOKS_EVERY = 4.0
 
 
 async def abort_of(plan_id: str) -> datetime | None:
-    """When a person stopped the run; ``None`` if nobody did.
+    """When the run was stopped, or began to fail; ``None`` if it goes on.
 
     Raises ``UnavailableError`` if the ledger does not answer.
     """
     settings = load_settings()
     aborts = await asked_once(
-        ("aborts", settings.sql_alchemy_conn), EVERY, lambda: open_ledger().open_aborts()
+        ("aborts", settings.sql_alchemy_conn), EVERY, lambda: open_ledger().open_stops()
     )
     return aborts.get(plan_id)
 
 
 class AbortWatch:
-    """Looks for an abort while a trigger waits.
+    """Looks for the end of the run while a trigger waits.
 
     Args:
         plan_id: the run; ``None`` outside of plans, where nobody can abort it.
@@ -44,7 +47,7 @@ class AbortWatch:
         self.tell = tell
 
     async def look(self) -> datetime | None:
-        """When the run was aborted; ``None`` if it was not, or it is not known."""
+        """When the run was stopped, or began to fail; ``None`` if it goes on, or is not known."""
         if self.plan_id is None:
             return None
         try:
@@ -54,7 +57,7 @@ class AbortWatch:
             return None
 
     async def until(self, moment: float) -> datetime | None:
-        """Sleep until a moment, in seconds since 1970; end early with the time of an abort."""
+        """Sleep until a moment, in seconds since 1970; end early with what `look` gives."""
         while (left := moment - time.time()) > 0:
             await asyncio.sleep(min(left, LOOKS_EVERY) if self.plan_id else left)
             if aborted := await self.look():

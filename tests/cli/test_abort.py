@@ -40,7 +40,7 @@ def test_abort(case: LedgerCase) -> None:
     assert "The one that acts is told to stop" in ended.out
     assert "gives up within 10 s" in ended.out
     assert "rolled back in reverse order" in ended.out
-    assert case.ledger.open_aborts() == {ID: ago()}
+    assert case.ledger.open_stops() == {ID: ago()}
     last = case.ledger.audit_of(ID)[-1]
     assert (last.what, last.actor) == ("run.aborted", f"cli:{getpass.getuser()}")
     assert last.detail == {"reason": "wrong version"}

@@ -85,8 +85,9 @@ PLANS: dict[str, str] = dict(
         plan(
             "parallel",
             put("parallel", "one"),
-            other("rest", "wait: {for: 16s}") + AFTER.format("one"),
-            failing("bad") + AFTER.format("one"),
+            other("rest", "wait: {for: 10m}") + AFTER.format("one"),
+            other("pause", "wait: {for: 6s}") + AFTER.format("one"),
+            failing("bad") + AFTER.format("pause"),
             put("parallel", "two", after=AFTER.format("rest, bad")),
         ),
         plan("asked", put("asked", "one"), front=f"  approval: {ASK}\n"),

@@ -200,13 +200,18 @@ def healthy(stage: Stage) -> None:
     stage.server.answer = good
 
 
-def test_nothing_is_undone_while_a_parallel_deferred_step_goes_on(stage: Stage) -> None:
+def test_a_deferred_step_ends_when_one_beside_it_fails_and_then_all_is_undone(
+    stage: Stage,
+) -> None:
     run = stage.start("parallel")
-    assert run.end()[0] is Outcome.ROLLED_BACK
+    outcome, reason = run.end()  # long before the ten minutes of `rest` are over
+    assert outcome is Outcome.ROLLED_BACK
+    assert "bad" in reason.split(".")[0], reason
     assert run.world() == ["one", "-one"]
     acts = {(a.step, a.role): a for a in stage.ledger.acts_of(run.plan_id)}
     rest, undo = acts["rest", ActRole.STEP], acts["one", ActRole.UNDO]
     assert rest.ended_at is not None
+    assert "Step bad of this run failed for good" in (rest.detail or "")
     assert rest.ended_at <= undo.intent_at
 
 

@@ -159,7 +159,7 @@ class TestAborts:
             ask(run, "x", at=NOW - timedelta(hours=1))  # also by a clock that is behind
         with pytest.raises(AbortedError):
             run.pin()
-        assert run.ledger.open_aborts() == {run.key.plan_id: later(1)}
+        assert run.ledger.open_stops() == {run.key.plan_id: later(1)}
 
     def test_stopping_again_changes_nothing(self, runs: list[Run]) -> None:
         run = runs[0]
@@ -176,7 +176,7 @@ class TestAborts:
         assert left is not None
         assert left.abort_at is None
         assert run.ledger.record_abort(run.key.dag_id, run.key.run_id, actor="t", now=later(2))
-        assert run.ledger.open_aborts() == {}
+        assert run.ledger.open_stops() == {}
         assert run.ledger.request_abort("nobody", actor="t", reason=None, now=NOW) is None
 
     def test_steps_are_refused_whatever_the_clocks_say(self, runs: list[Run]) -> None:
@@ -194,7 +194,7 @@ class TestAborts:
         run.wind_up(Course.UNDO)
         release(run)
         run.ledger.finish_run(run.key, Outcome.ABORTED, "", actor="t", now=later(2))
-        assert run.ledger.open_aborts() == {}
+        assert run.ledger.open_stops() == {}
         assert isinstance(ask(run, "x", at=later(9)), Lease)
         found = run.ledger.run(run.key.plan_id)
         assert found is not None

@@ -18,6 +18,9 @@ BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.add_column("plan_runs", sa.Column("failing_at", TIME))
+    op.add_column(
+        "plan_runs", sa.Column("failing_steps", sa.JSON(), nullable=False, server_default="[]")
+    )
     op.add_column("throttles", sa.Column("state", sa.Text()))
     op.add_column(
         "throttles", sa.Column("version", sa.Integer(), nullable=False, server_default="0")
@@ -69,4 +72,5 @@ def downgrade() -> None:
         op.drop_table(table)
     for column in ("ticked_at", "version", "state"):
         op.drop_column("throttles", column)
-    op.drop_column("plan_runs", "failing_at")
+    for column in ("failing_steps", "failing_at"):
+        op.drop_column("plan_runs", column)
