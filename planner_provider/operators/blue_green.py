@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.sdk import BaseOperator
-
 from planner_provider.errors import NotAvailableError
-from planner_provider.operators.delivery import (
-    PROGRESS_DEADLINE,
-    Given,
-    as_json,
-    release_of,
-    remember_before,
-    told,
-)
+from planner_provider.operators.delivery import remember_before, told
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.release_task import ReleaseTask
 from planner_provider.operators.stopped import stop_told, stopped_error
 from planner_provider.spec.delivery import BlueGreen
 from planner_provider.spec.values import format_duration
@@ -39,7 +29,7 @@ GRACE = timedelta(minutes=15)
 """A deferral that is not answered so long after its time ends with an error."""
 
 
-class BlueGreenOperator(PlanStepMixin, BaseOperator):
+class BlueGreenOperator(ReleaseTask):
     """Start the new version beside the old one, switch all traffic, watch, make it the stable one.
 
     Without ``part`` it does all of it in one task; in plans, each part is a task. The watch is
@@ -59,30 +49,14 @@ class BlueGreenOperator(PlanStepMixin, BaseOperator):
         AbortedError: a person stopped the run during the watch.
     """
 
-    template_fields: Sequence[str] = ("target", "change")
-    template_fields_renderers = {"target": "json", "change": "json"}  # noqa: RUF012
-    ui_color = "#fde68a"
-
     def __init__(
-        self,
-        *,
-        target: Given,
-        change: Given,
-        traffic: Given,
-        bake: timedelta = timedelta(minutes=10),
-        part: str | None = None,
-        progress_deadline: timedelta = PROGRESS_DEADLINE,
-        **kwargs: Any,
+        self, *, bake: timedelta = timedelta(minutes=10), part: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.target = as_json(target)
-        self.change = as_json(change)
-        self.traffic = as_json(traffic)
         self.bake = bake
         if part is not None and part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, not '{part}'")
         self.part = part
-        self.progress_deadline = progress_deadline
 
     @classmethod
     def from_action(
@@ -114,14 +88,7 @@ class BlueGreenOperator(PlanStepMixin, BaseOperator):
         """Do what is missing of the part, or of all parts."""
         from planner_provider.hooks.traffic.release import already_so
 
-        release = release_of(
-            self,
-            context,
-            target=self.target,
-            change=self.change,
-            traffic=self.traffic,
-            progress_deadline=self.progress_deadline,
-        )
+        release = self.release(context)
         if self.part in (None, DEPLOY):
             remember_before(self, context, release.memo)
         if self.part is None and release.is_promoted():

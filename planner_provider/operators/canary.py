@@ -16,17 +16,10 @@ from planner_provider.decide.bake import BakeEnd, barring_reasons
 from planner_provider.decide.model import Decision, Verdict, VerdictKind
 from planner_provider.errors import PlannerError, RollBackError, SpecError
 from planner_provider.operators.blue_green import BlueGreenOperator
-from planner_provider.operators.delivery import (
-    PROGRESS_DEADLINE,
-    Given,
-    as_json,
-    release_of,
-    remember_before,
-    told,
-)
+from planner_provider.operators.delivery import remember_before, told
 from planner_provider.operators.guard import log_look, record_of_step
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.release_task import ReleaseTask
 from planner_provider.operators.stopped import stop_told, stopped_error
 from planner_provider.sensors.wait import GRACE, SHORT
 from planner_provider.spec.delivery import Analysis, BlueGreen, Canary
@@ -41,7 +34,6 @@ if TYPE_CHECKING:
     from planner_provider.hooks.arm_counts import Watched
     from planner_provider.hooks.canary_watch import CanaryLook, CanaryWatch
     from planner_provider.hooks.slo_facts import Look
-    from planner_provider.hooks.traffic import Release
 
 NOISE = "noise"
 """Name under which the first weight remembers what the baseline's past says of the noise."""
@@ -50,41 +42,7 @@ BEGAN = "began"
 PART = "/"
 
 
-class _CanaryTask(PlanStepMixin, BaseOperator):
-    """What the tasks of a canary have in common: what is changed, and how its traffic is set."""
-
-    template_fields: Sequence[str] = ("target", "change")
-    template_fields_renderers = {"target": "json", "change": "json"}  # noqa: RUF012
-    ui_color = "#fde68a"
-
-    def __init__(
-        self,
-        *,
-        target: Given,
-        change: Given,
-        traffic: Given,
-        progress_deadline: timedelta = PROGRESS_DEADLINE,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.target = as_json(target)
-        self.change = as_json(change)
-        self.traffic = as_json(traffic)
-        self.progress_deadline = progress_deadline
-
-    def release(self, context: Context) -> Release:
-        """What is done to the service."""
-        return release_of(
-            self,
-            context,
-            target=self.target,
-            change=self.change,
-            traffic=self.traffic,
-            progress_deadline=self.progress_deadline,
-        )
-
-
-class CanaryDeployOperator(_CanaryTask):
+class CanaryDeployOperator(ReleaseTask):
     """Start a new version beside the old one, without traffic.
 
     What was there before is remembered first, so that `RollbackOperator` can put it back. The XCom
@@ -114,7 +72,7 @@ class CanaryDeployOperator(_CanaryTask):
         return told(done)
 
 
-class CanaryPromoteOperator(_CanaryTask):
+class CanaryPromoteOperator(ReleaseTask):
     """Make the new version the one that serves everybody, and take the canary away.
 
     Arguments and errors are those of `CanaryDeployOperator`. The XCom is ``{outcome, text}``.
@@ -127,7 +85,7 @@ class CanaryPromoteOperator(_CanaryTask):
         return told(done)
 
 
-class CanaryStepOperator(_CanaryTask):
+class CanaryStepOperator(ReleaseTask):
     """Give the canary a share of the traffic and watch it for a time.
 
     At every look the SLOs are asked, and a sequential test compares canary and baseline over all
@@ -346,7 +304,7 @@ class CanaryPart:
         contacts: tuple[Contact, ...] = (),
         slos: tuple[Slo, ...] = (),
         **base_kwargs: Any,
-    ) -> _CanaryTask:
+    ) -> ReleaseTask:
         """The operator for a part, as ``graph.parts`` lists them."""
         base: dict[str, Any] = {
             "target": action.target,

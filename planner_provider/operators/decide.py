@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What is decided, why, and which teardowns are not needed."""
+class Ruling:
+    """What becomes of the change, why, and which teardowns are not needed."""
 
     course: Course
     reasons: tuple[str, ...]
@@ -70,22 +70,22 @@ class DecideOperator(FrameOperator, SkipMixin):
             raise refused
         run = task.ledger.run_of(task.dag_id, task.run_id) or run
         journal = Journal(task.ledger.acts_of(run.plan_id))
-        decision = decide(self.steps, journal, run, lease, self.verify, self.verify_rollback)
+        ruling = decide(self.steps, journal, run, lease, self.verify, self.verify_rollback)
         task.ledger.record_course(
             run.plan_id,
             lease.generation,
-            decision.course,
+            ruling.course,
             detail={
-                "reasons": list(decision.reasons),
-                "undo": list(decision.undo),
+                "reasons": list(ruling.reasons),
+                "undo": list(ruling.undo),
                 "steps": {s.step: journal[s.step].status.value for s in self.steps},
             },
             actor=task.actor,
             now=self.clock.now(),
         )
-        self._tell(decision)
-        if decision.skip:
-            unwanted = [self.dag.get_task(task_id) for task_id in decision.skip]
+        self._tell(ruling)
+        if ruling.skip:
+            unwanted = [self.dag.get_task(task_id) for task_id in ruling.skip]
             self.skip(context["ti"], unwanted)
 
     def _wait(self, task: FrameTask, run: PlanRun) -> None:
@@ -106,13 +106,13 @@ class DecideOperator(FrameOperator, SkipMixin):
         if parked:
             task.ledger.end_silent_acts(run.plan_id, parked, actor=task.actor, now=self.clock.now())
 
-    def _tell(self, decision: Decision) -> None:
-        stays = decision.course is Course.KEEP
+    def _tell(self, ruling: Ruling) -> None:
+        stays = ruling.course is Course.KEEP
         self.log.info("Decision: %s.", "the change stays" if stays else "the change is undone")
-        for reason in decision.reasons:
+        for reason in ruling.reasons:
             self.log.info("- %s", reason)
-        if decision.undo:
-            self.log.info("To undo, in this order: %s.", ", ".join(decision.undo))
+        if ruling.undo:
+            self.log.info("To undo, in this order: %s.", ", ".join(ruling.undo))
 
 
 def decide(
@@ -122,7 +122,7 @@ def decide(
     lease: Lease,
     verify: str | None,
     verify_rollback: str | None,
-) -> Decision:
+) -> Ruling:
     """Decide from the journal. Pure."""
     reasons = [
         f"step {step.step} is {journal[step.step].status.value}"
@@ -132,14 +132,14 @@ def decide(
     if verify is not None and not journal.checked(verify):
         reasons.append("the verification after the last step did not pass")
     if run.abort_at is not None:
-        reasons.append("a person stopped the run")
+        reasons.append(f"{run.stopped_by} stopped the run")
     undos: dict[str, list[StepOutline]] = {}
     for step in reversed(steps):
         if step.undo is not None:  # all parts of a step have the same
             undos.setdefault(step.undo, []).append(step)
     if not reasons:
         needless = list(undos)
-        return Decision(
+        return Ruling(
             Course.KEEP,
             ("every step is done" + (" and verified" if verify else ""),),
             undo=(),
@@ -153,4 +153,4 @@ def decide(
     skip = [undo for undo in undos if undo not in needed]
     if verify_rollback and not needed:
         skip.append(verify_rollback)
-    return Decision(Course.UNDO, tuple(reasons), undo=needed, skip=tuple(skip))
+    return Ruling(Course.UNDO, tuple(reasons), undo=needed, skip=tuple(skip))

@@ -15,7 +15,7 @@ from planner_provider.graph.parts import parts_of
 from planner_provider.hooks.canary_watch import CanaryLook, CanaryWatch
 from planner_provider.hooks.slo_facts import Look
 from planner_provider.hooks.traffic.release import Done, Outcome
-from planner_provider.operators import canary as module
+from planner_provider.operators import release_task as module
 from planner_provider.operators.canary import (
     BEGAN,
     BlueGreenPart,

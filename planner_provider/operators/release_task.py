@@ -1,0 +1,51 @@
+"""What the tasks that release a version have in common: what is changed, and how traffic is set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from planner_provider.operators.delivery import PROGRESS_DEADLINE, Given, as_json, release_of
+from planner_provider.operators.plan_step import PlanStepMixin
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from planner_provider.hooks.traffic import Release
+
+
+class ReleaseTask(PlanStepMixin, BaseOperator):
+    """Base of the operators for canaries and for blue-green releases."""
+
+    template_fields: Sequence[str] = ("target", "change")
+    template_fields_renderers = {"target": "json", "change": "json"}  # noqa: RUF012
+    ui_color = "#fde68a"
+
+    def __init__(
+        self,
+        *,
+        target: Given,
+        change: Given,
+        traffic: Given,
+        progress_deadline: timedelta = PROGRESS_DEADLINE,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = as_json(target)
+        self.change = as_json(change)
+        self.traffic = as_json(traffic)
+        self.progress_deadline = progress_deadline
+
+    def release(self, context: Context) -> Release:
+        """What is done to the service."""
+        return release_of(
+            self,
+            context,
+            target=self.target,
+            change=self.change,
+            traffic=self.traffic,
+            progress_deadline=self.progress_deadline,
+        )
