@@ -39,6 +39,8 @@ NOISE = "noise"
 """Name under which the first weight remembers what the baseline's past says of the noise."""
 BEGAN = "began"
 """Name under which a weight remembers since when it is in force."""
+TAKEN_BACK = "taken_back"
+"""Name under which a weight of a plan remembers why the canary got no more traffic."""
 PART = "/"
 
 
@@ -146,7 +148,15 @@ class CanaryStepOperator(ReleaseTask):
         self.first = first
 
     def act(self, context: Context) -> dict[str, Any]:
-        """Set the weight, and watch: here if it is short, else deferred."""
+        """Set the weight, and watch: here if it is short, else deferred.
+
+        A canary that was taken back in this run of a plan gets no traffic again, whatever makes
+        Airflow try the task once more.
+        """
+        taken_back = self.remembered(context, TAKEN_BACK) if self.plan_ref else None
+        if taken_back is not None:
+            self._back_to_stable(context)
+            raise RollBackError(f"{taken_back}. That holds for this run; start a new one")
         done = self.release(context).set_weight(self.weight)
         self.log.info("%s", done.text)
         began = self.remember_once(context, BEGAN, lambda: self.clock.now().isoformat())
@@ -265,17 +275,20 @@ class CanaryStepOperator(ReleaseTask):
         if end is BakeEnd.PASSED:
             self.log.info("%d%% of the traffic passed after %d looks.", self.weight, number)
             return {"verdict": text, "looks": number, "decisions": ids}
+        why = self._against(end, [verdict for verdict in verdicts if not verdict.passes])
+        if self.plan_ref is not None:
+            why = self.remember_once(context, TAKEN_BACK, lambda: why)
         self._back_to_stable(context)
-        against = [verdict for verdict in verdicts if not verdict.passes]
+        raise RollBackError(why)
+
+    def _against(self, end: BakeEnd, against: Sequence[Verdict]) -> str:
         if end is BakeEnd.UNSURE:
-            raise RollBackError(
+            return (
                 f"Too little is known of the canary at {self.weight}% to go on, and patience is "
                 f"over; not known is not good. {told_of(against)}"
             )
         bad = [verdict for verdict in against if verdict.kind is not VerdictKind.HOLD]
-        raise RollBackError(
-            f"The canary is taken back at {self.weight}% of the traffic. {told_of(bad)}"
-        )
+        return f"The canary is taken back at {self.weight}% of the traffic. {told_of(bad)}"
 
     def _back_to_stable(self, context: Context) -> None:
         """All traffic back to the old version, at once; undoing the rest comes later."""

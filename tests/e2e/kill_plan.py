@@ -32,7 +32,7 @@ spec:
             spec: {{query: 'http_requests_total{{{ONLY_CHECKOUT}}}'}}
   timeWindow: [{{duration: 30d, isRolling: true}}]
   budgetingMethod: Occurrences
-  objectives: [{{target: 0.98}}]
+  objectives: [{{target: 0.992}}]
 """
 VERSION = "{{ params.version }}"
 RETRIES = "retries: {limit: 4, delay: 1s, backoff: 1}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from planner_provider.graph.parts import parts_of
 from planner_provider.hooks.canary_watch import CanaryLook, CanaryWatch
 from planner_provider.hooks.slo_facts import Look
 from planner_provider.hooks.traffic.release import Done, Outcome
+from planner_provider.operators import canary
 from planner_provider.operators import release_task as module
 from planner_provider.operators.canary import (
     BEGAN,
@@ -200,6 +202,32 @@ class TestTheEndOfTheWatch:
     def test_an_abort(self, release: FakeRelease) -> None:
         with pytest.raises(AbortedError):
             weight(50).looked(context_for(), {"abort": START.isoformat()})
+
+
+def test_in_a_plan_what_was_taken_back_gets_no_traffic_again(
+    release: FakeRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow may try a task again whose end it did not hear of."""
+    monkeypatch.setattr(canary, "record_of_step", lambda *_: None)
+    memos: dict[str, Any] = {}
+
+    def try_once(do: Callable[[CanaryStepOperator], Any]) -> str:
+        operator = weight(50)
+        operator.plan_ref = REF
+        for name, does in (
+            ("remembered", lambda _, name, **__: memos.get(name)),
+            ("remember_once", lambda _, name, make: memos.setdefault(name, make())),
+        ):
+            object.__setattr__(operator, name, does)
+        with pytest.raises(RollBackError) as raised:
+            do(operator)
+        return str(raised.value)
+
+    bad = event(BakeEnd.BAD, "roll_back", "5% of its events are bad")
+    first = try_once(lambda operator: operator.looked(context_for(), bad))
+    again = try_once(lambda operator: operator.act(context_for()))
+    assert again == f"{first}. That holds for this run; start a new one"
+    assert release.acts == [0, 0]
 
 
 def test_the_first_part_remembers_what_was_before(release: FakeRelease) -> None:
