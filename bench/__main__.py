@@ -28,7 +28,23 @@ def main() -> int:
     judging.add_argument("--quick", action="store_true", help="fewer cells and runs (2 minutes)")
     judging.add_argument("--json", action="store_true", help="JSON on standard output")
     judging.add_argument("--seed", type=int, help="of the simulation; a fresh one if not given")
+    filling = commands.add_parser("backfill", help="throttled backfills: the law, and in Airflow")
+    filling.add_argument("--quick", action="store_true", help="simulated only, and less of it")
+    filling.add_argument("--json", action="store_true", help="JSON on standard output")
+    filling.add_argument("--seed", type=int, help="of the simulation; a fresh one if not given")
+    filling.add_argument("--only", choices=("simulated", "real"), help="one of the two parts")
+    opening = commands.add_parser("windows", help="how fast a calendar says when it is open")
+    opening.add_argument("--quick", action="store_true", help="fewer moments and years")
+    opening.add_argument("--json", action="store_true", help="JSON on standard output")
     given = parser.parse_args()
+    if given.command == "windows":
+        from bench import windows
+
+        return windows.run(windows.QUICK if given.quick else windows.FULL, as_json=given.json)
+    if given.command == "backfill":
+        from bench import backfill
+
+        return backfill.run(quick=given.quick, as_json=given.json, seed=given.seed, only=given.only)
     if given.command == "judge":
         from bench import judge
 

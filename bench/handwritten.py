@@ -12,6 +12,7 @@ from airflow.sdk import DAG, BaseOperator, Param
 from pydantic import BaseModel
 
 from planner_provider.operators.retry import PlanRetryPolicy
+from planner_provider.operators.stopped import note_failure
 
 OF_THE_DAG = frozenset({"dag", "task_group", "default_args", "params"})
 """Arguments that say where the operator stands; written by structure, not by value."""
@@ -74,6 +75,8 @@ def init_arguments(task: BaseOperator) -> dict[str, Any]:
     shown = {name: item for name, item in made.items() if name not in OF_THE_DAG}
     if task.dag and shown.get("owner") == task.dag.default_args.get("owner"):
         shown.pop("owner", None)
+    if shown.get("on_failure_callback") == [note_failure]:  # the operator adds it by itself
+        shown.pop("on_failure_callback")
     return shown
 
 

@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                     "planner_provider.operators.flag",
                     "planner_provider.operators.rollback",
                     "planner_provider.operators.approval",
+                    "planner_provider.operators.backfill",
                     "planner_provider.operators.frame",
                 ],
             }
@@ -49,6 +50,7 @@ def get_provider_info() -> dict[str, Any]:
                     "planner_provider.sensors.wait",
                     "planner_provider.sensors.slo_gate",
                     "planner_provider.sensors.approval",
+                    "planner_provider.sensors.window",
                 ],
             }
         ],
@@ -61,6 +63,7 @@ def get_provider_info() -> dict[str, Any]:
                     "planner_provider.triggers.approval",
                     "planner_provider.triggers.locks",
                     "planner_provider.triggers.moment",
+                    "planner_provider.triggers.window",
                 ],
             }
         ],
@@ -115,4 +118,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "airflow.providers.standard.operators.python.PythonOperator",
     ),
     "life_sign_seconds": _option("How often a step that acts says so in the ledger.", "float", "5"),
+    "override_users": _option(
+        "Users of the operating system, parted by commas, whose `planner calendar override` opens "
+        "a closed maintenance window. Workers and triggerers read it: an override by anybody else "
+        "counts for nothing. Nobody may override if it is empty.",
+        "string",
+        "",
+        "alice,bob",
+    ),
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner_provider.cli.inputs import choose, read_specs, say_errors, specs_folder
 from planner_provider.cli.options import AllowOperator, Output, PlanName, TextOrJson
 from planner_provider.cli.terminal import write
+
+if TYPE_CHECKING:
+    from planner_provider.graph.model import PlanGraph
 
 
 def explain(
@@ -35,7 +39,12 @@ def explain(
     specs = read_specs([spec or specs_folder()], allow_operator, siblings=True)
     say_errors(specs, plan)
     now = datetime.now(UTC)
-    explained = [explain_graph(graph, now) for graph in choose(specs, plan)]
+    explained = [
+        replace(explain_graph(graph, now), next_starts=_openings(graph, now))
+        if graph.calendar
+        else explain_graph(graph, now)
+        for graph in choose(specs, plan)
+    ]
     if format_ is TextOrJson.TEXT:
         text = "\n\n".join(explanation_text(item) for item in explained)
     elif len(explained) == 1:
@@ -43,3 +52,24 @@ def explain(
     else:
         text = "[\n" + ",\n".join(item.to_json() for item in explained) + "\n]\n"
     write(text, output)
+
+
+def _openings(graph: PlanGraph, now: datetime) -> tuple[str, ...]:
+    """The next starts by the calendar of a plan, in its zone."""
+    from zoneinfo import ZoneInfo
+
+    from planner_provider.decide.openings import Openings
+    from planner_provider.graph.explain import NEXT_STARTS
+
+    if graph.calendar is None or graph.schedule is None:
+        return ()
+    openings, zone = (
+        Openings(graph.calendar, graph.schedule.needs),
+        ZoneInfo(graph.calendar.timezone),
+    )
+    found: list[str] = []
+    last = now
+    while len(found) < NEXT_STARTS and (start := openings.after(last)) is not None:
+        found.append(f"{start.astimezone(zone):%a %Y-%m-%d %H:%M %Z}")
+        last = start
+    return tuple(found)

@@ -12,6 +12,9 @@ import typer
 from planner_provider.cli import (
     abort,
     audit,
+    backfill,
+    calendar,
+    calendar_changes,
     conflicts,
     diff,
     explain,
@@ -23,6 +26,7 @@ from planner_provider.cli import (
     replay,
     schema,
     show,
+    throttle,
     upgrade,
 )
 from planner_provider.cli.terminal import USAGE, UserError, complain
@@ -31,10 +35,10 @@ from planner_provider.errors import PlannerError
 EXIT_CODES = """\
 Exit codes. 0: done, nothing wrong. 1: the answer is no (lint, explain, render: the specs have
 errors; diff with --exit-code or --fail-on-weaker: there is such a difference; audit verify: the
-trail is broken; replay: the verdict differs; conflicts: something is in the way; abort, locks
---release: the run does not allow it). 2: there is no answer (wrong option, file not found, file
-exists already; no ledger that can be read; diff: the specs have errors). 130: interrupted.
-141: the reader of the output has gone.
+trail is broken; replay: the verdict differs; calendar check: a case fails; calendar next: it never
+opens; conflicts: something is in the way; abort, throttle set, locks --release: the run does not
+allow it). 2: there is no answer (wrong option, file not found, file exists already; no ledger that
+can be read; diff: the specs have errors). 130: interrupted. 141: the reader of the output has gone.
 """
 
 app = typer.Typer(
@@ -77,14 +81,28 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "conflicts": conflicts.conflicts,
     "abort": abort.abort,
     "replay": replay.replay,
+    "backfill": backfill.backfill,
     "audit verify": audit.verify,
     "audit show": audit.show,
     "audit head": audit.head,
+    "throttle show": throttle.show,
+    "throttle set": throttle.change,
+    "calendar next": calendar.next_,
+    "calendar expand": calendar.expand,
+    "calendar why": calendar.why,
+    "calendar check": calendar.check,
+    "calendar export": calendar.export,
+    "calendar freeze": calendar_changes.freeze,
+    "calendar override": calendar_changes.override,
+    "calendar changes": calendar_changes.changes,
+    "calendar withdraw": calendar_changes.withdraw,
     "ledger upgrade": upgrade.upgrade,
 }
 """Name -> command. Two words: a group and a command in it."""
 GROUPS: dict[str, str] = {
     "audit": "Check and print the audit trail.",
+    "throttle": "See how much a long step does at once, and change it while it works.",
+    "calendar": "See when calendars are open, check them, freeze and override them.",
     "ledger": "Look after the ledger itself.",
 }
 

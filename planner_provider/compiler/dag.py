@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param, TaskGroup
 
 from planner_provider.compiler.doc import plan_doc
+from planner_provider.compiler.parts import Place, build_parts
 from planner_provider.errors import NotAvailableError
 from planner_provider.graph.change_summary import ChangeSummary, change_summary
 from planner_provider.graph.model import Part, PlanGraph, Task, TaskKind
+from planner_provider.graph.plan_window import WindowRule
 from planner_provider.operators.actions import (
     ACTION_OPERATORS,
     AUTO_UNDO,
@@ -32,7 +35,7 @@ from planner_provider.operators.not_available import NotAvailableOperator
 from planner_provider.operators.outline import StepOutline, outline, parts_of
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.retry import PlanRetryPolicy
-from planner_provider.spec.plan import READ_ONLY_ACTIONS
+from planner_provider.spec.plan import READ_ONLY_ACTIONS, ActionHolder
 
 if TYPE_CHECKING:
     from planner_provider.graph.slos import Slo
@@ -42,7 +45,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 """Before any run; with catch-up off it only has to lie in the past and never to change."""
 STALE_TAG = "spec-broken"
 """Tag of a plan whose last good compilation is in force because its spec is broken."""
-OF_ACTIONS = frozenset({"part", "rule", "change", "guard_slos", "guard_budget"})
+OF_ACTIONS = frozenset({"part", "rule", "change", "guard_slos", "guard_budget", "plan_window"})
 """Arguments that only operators of actions take."""
 FRONT = (
     TaskKind.ASSESS, TaskKind.APPROVE, TaskKind.WINDOW, TaskKind.GUARD, TaskKind.ACQUIRE,
@@ -80,6 +83,10 @@ def build_dag(graph: PlanGraph, *, stale: str | None = None) -> DAG:
 
 def _schedule(graph: PlanGraph) -> Any:
     schedule = graph.schedule
+    if schedule is not None and graph.calendar is not None:
+        from planner_provider.timetables.window import WindowTimetable
+
+        return WindowTimetable(graph.calendar, needs=schedule.needs, catch_up=schedule.catch_up)
     if schedule is None or schedule.cron is None:
         return None
     return CronTriggerTimetable(schedule.cron, timezone=schedule.timezone or "UTC")
@@ -121,7 +128,11 @@ class _Builder:
         self.verify_rollback = self._id_of(TaskKind.VERIFY_ROLLBACK)
         self.groups: dict[str, TaskGroup] = {}
         self.approvals = tuple(t.id for t in graph.tasks if t.kind is TaskKind.APPROVE)
-        self._parties = {"contacts": graph.contacts, "slos": graph.slos}
+        self.window = WindowRule.of(graph.schedule, graph.calendar)
+        self._parties: dict[str, Any] = {
+            "contacts": graph.contacts, "slos": graph.slos, "fleets": graph.fleets,
+            "calendars": graph.calendars,
+        }  # fmt: skip
 
     def build(self) -> None:
         """Add groups, tasks and edges to the DAG."""
@@ -157,21 +168,17 @@ class _Builder:
             operator = self._operator(task, self._base(task, group))
             operator.is_setup = task.is_setup
             return [operator]
-        own = self._group(task.label, task.summary, group)
-        made: list[BaseOperator] = []
-        before = self._after(task)
-        for part, (name, _) in zip(task.parts, parts_of(task), strict=True):
-            base = self._base(task, own)
-            base |= {"task_id": part.id, "task_display_name": part.id, "doc": part.summary}
-            ref = self._ref(task, step=name, after=before)
-            operator = self._part(task, part, ref, base)
-            if made:
-                made[-1].set_downstream(operator)
-            made.append(operator)
-            before = (name,)
-        return made
 
-    def _base(self, task: Task, group: TaskGroup) -> dict[str, Any]:
+        def make(part: Part, place: Place) -> BaseOperator:
+            base = self._base(task, place.group) | {"trigger_rule": place.rule}
+            ref = self._ref(task, step=place.name, after=place.after)
+            return self._part(task, part, replace(ref, after_same=place.after_same), base)
+
+        own = self._group(task.label, task.summary, group)
+        return build_parts(task, own, self._after(task), make)
+
+    def _base(self, task: Task, group: TaskGroup | None) -> dict[str, Any]:
+        """Arguments of ``BaseOperator``. Without a group, it is the one that is being built."""
         base: dict[str, Any] = {
             "task_id": task.label,
             "task_group": group,
@@ -215,6 +222,9 @@ class _Builder:
         return self._built(ACTION_OPERATORS, "Action", task, ref, base)
 
     def _part(self, task: Task, part: Part, ref: PlanRef, base: dict[str, Any]) -> BaseOperator:
+        base |= {"task_id": part.id, "task_display_name": part.id, "doc": part.summary}
+        if part.rule is not None:
+            return self._built(ACTION_OPERATORS, "Action", _asking(task, part), ref, base)
         return self._built(PART_OPERATORS, "Action", task, ref, base | {"part": part})
 
     def _built(
@@ -226,6 +236,8 @@ class _Builder:
         if (build := makers.get(name)) is None:
             return self._not_available(ref, f"{what} `{name}`", base)
         guards = self._guards(task) if ref.role is Role.STEP else ()  # undoing is never held up
+        if ref.role is Role.STEP and self.window is not None:
+            base |= {"plan_window": self.window}
         if guards:
             base |= {"guard_slos": guards, "guard_budget": self.graph.guards.budget}
         if task.rule is not None:
@@ -275,6 +287,10 @@ class _Builder:
                     slos=tuple(s for s in graph.slos if s.name in graph.guards.slos),
                     **base,
                 )
+            case TaskKind.WINDOW if self.window is not None:
+                from planner_provider.operators.window import WindowOperator
+
+                return WindowOperator(plan_ref=ref, window=self.window, **base)
             case TaskKind.GUARD:
                 slos = tuple(slo for slo in graph.slos if slo.name in graph.guards.slos)
                 return GuardOperator(
@@ -285,6 +301,8 @@ class _Builder:
                     min_coverage=graph.guards.min_coverage,
                     **base,
                 )
+            case TaskKind.TIDY:
+                return self._tidy(task, ref, base)
             case TaskKind.DECIDE:
                 return DecideOperator(
                     plan_ref=ref,
@@ -314,3 +332,19 @@ class _Builder:
                 )
             case _:
                 return NotAvailableOperator(plan_ref=ref, what=task.summary, **base)
+
+    def _tidy(self, task: Task, ref: PlanRef, base: dict[str, Any]) -> BaseOperator:
+        from planner_provider.operators.patch_rollout import Rollout
+        from planner_provider.operators.patch_tidy import PatchTidyOperator
+
+        assert task.action is not None, "it tidies up after a rollout"
+        assert task.action.patch is not None, "it tidies up after a rollout"
+        rollout = Rollout.of(task.action.patch, task.step or "", self.graph.fleets)
+        return PatchTidyOperator(plan_ref=ref, rollout=rollout, **base)
+
+
+def _asking(task: Task, part: Part) -> Task:
+    """A part that asks for approval, as if it were a step that does."""
+    assert part.approval is not None
+    holder = ActionHolder.model_construct({"approval"}, approval=part.approval)
+    return task.model_copy(update={"action": holder, "rule": part.rule, "guards": None})

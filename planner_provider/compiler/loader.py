@@ -79,7 +79,16 @@ def _is_stale(dags: dict[str, DAG], graph: PlanGraph) -> bool:
 
 def _keep(compiler: Compiler, built: list[PlanGraph]) -> None:
     """Make these the last good ones, unless that has been done already."""
-    what = [(graph.name, graph.digest, graph.source and graph.source.file) for graph in built]
+    what = [
+        (
+            graph.name,
+            graph.digest,
+            graph.source and graph.source.file,
+            graph.calendar,  # calendars are not in the digest
+            graph.calendars,
+        )
+        for graph in built
+    ]
     mark = hashlib.sha256(repr(what).encode()).hexdigest()
     with contextlib.suppress(OSError):
         if compiler.kept_file.read_text() == mark:

@@ -27,6 +27,9 @@ PLACES: dict[str, str] = {
     "approval": "planner_provider.decide.approval",
     "risk": "planner_provider.decide.risk",
     "coverage": "planner_provider.decide.coverage",
+    "wave": "planner_provider.decide.waves",
+    "throttle": "planner_provider.decide.throttle",
+    "window": "planner_provider.decide.windows",
 }
 """Kind of decision -> module with a ``DECIDER``."""
 

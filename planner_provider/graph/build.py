@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from planner_provider.errors import SpecError
 from planner_provider.graph.approvals import approval_rule
+from planner_provider.graph.calendars import PlanCalendar, resolve_calendar
 from planner_provider.graph.change_summary import graph_profile
-from planner_provider.graph.describe import describe_action
+from planner_provider.graph.describe import describe_action, describe_undoing
 from planner_provider.graph.digest import digest
+from planner_provider.graph.fleets import FLEET, ResolvedFleet, resolve_fleets
 from planner_provider.graph.model import (
     Compensation,
     Contact,
@@ -22,12 +25,21 @@ from planner_provider.graph.model import (
     TaskKind,
     Touched,
 )
+from planner_provider.graph.order import step_order
 from planner_provider.graph.parts import parts_of
 from planner_provider.graph.slos import Slo, resolve_slo, unusable
 from planner_provider.spec.actions import Notify
 from planner_provider.spec.availability import unavailable
 from planner_provider.spec.folder import Catalog, PlanDocument
-from planner_provider.spec.plan import ActionHolder, Plan, PlanSpec, Retries, RollbackAction, Step
+from planner_provider.spec.plan import (
+    ActionHolder,
+    Plan,
+    PlanSpec,
+    Retries,
+    RollbackAction,
+    Step,
+    Touch,
+)
 from planner_provider.spec.slo_names import slo_names
 
 EXECUTE = "execute"
@@ -40,6 +52,8 @@ UNDO_RETRIES = Retries(limit=3)
 def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
     """Build the graph of a plan that the spec layer found to be valid."""
     plan = document.plan
+    calendar, unusable_calendar = _calendar(plan, catalog)
+    calendars, unusable_calendars = _step_calendars(plan.spec, catalog)
     tasks, edges, compensations = _tasks(plan.spec, catalog)
     groups = [Group(id=EXECUTE, summary="The steps of the plan")]
     if compensations:
@@ -62,7 +76,14 @@ def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
         compensations=tuple(compensations),
         contacts=_contacts(plan, catalog),
         slos=_slos(plan, catalog),
-        unavailable=tuple(item.what for item in unavailable(plan, catalog)),
+        fleets=_fleets(plan.spec, catalog),
+        calendar=calendar,
+        calendars=calendars,
+        unavailable=(
+            *(item.what for item in unavailable(plan, catalog)),
+            *unusable_calendar,
+            *unusable_calendars,
+        ),
         source=Source(file=document.file, line=document.line),
     )
     if any(task.rule for task in graph.tasks):  # else nobody asks how risky it is
@@ -70,35 +91,51 @@ def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
     return graph.model_copy(update={"digest": digest(graph)})
 
 
-def step_order(steps: Iterable[Step]) -> tuple[tuple[Step, tuple[str, ...]], ...]:
-    """Steps in an order that respects ``after``, each with the ids it comes after.
-
-    Among steps that could come next, the one that stands first in the spec does. ``after`` left
-    out means the step before; a cycle cannot occur, the spec layer has refused it.
-    """
-    listed = list(steps)
-    after: dict[str, tuple[str, ...]] = {}
-    for index, step in enumerate(listed):
-        default = (listed[index - 1].id,) if index else ()
-        after[step.id] = default if step.after is None else tuple(dict.fromkeys(step.after))
-    done: dict[str, Step] = {}
-    while len(done) < len(listed):
-        ready = next(
-            step
-            for step in listed
-            if step.id not in done and all(before in done for before in after[step.id])
-        )
-        done[ready.id] = ready
-    return tuple((step, after[step.id]) for step in done.values())
-
-
 def _touches(spec: PlanSpec) -> tuple[Touched, ...]:
     strongest: dict[str, Touched] = {}
-    for touch in spec.touches:
+    changed = [Touch(service=step.service) for step in spec.steps if step.service]
+    for touch in (*spec.touches, *changed):
         known = strongest.get(touch.uri)
-        if known is None or known.mode == "shared":
+        if known is None or touch.mode == "exclusive":
             strongest[touch.uri] = Touched(resource=touch.uri, mode=touch.mode)
+    for step in spec.steps:
+        if step.patch is not None:  # two rollouts together would have more unavailable than either
+            fleet = f"{FLEET}{step.patch.fleet}"
+            strongest[fleet] = Touched(resource=fleet, mode="exclusive")
     return tuple(strongest[uri] for uri in sorted(strongest))
+
+
+def _calendar(plan: Plan, catalog: Catalog) -> tuple[PlanCalendar | None, tuple[str, ...]]:
+    """The calendar of the schedule, or why there is none that could be used."""
+    name = plan.spec.schedule and plan.spec.schedule.calendar
+    if not name:
+        return None, ()
+    try:
+        return resolve_calendar(name, catalog), ()
+    except SpecError as error:
+        return None, (f"calendar `{name}` ({error})",)
+
+
+def _fleets(spec: PlanSpec, catalog: Catalog) -> tuple[ResolvedFleet, ...]:
+    names = [step.patch.fleet for step in spec.steps if step.patch is not None]
+    return resolve_fleets(names, catalog)
+
+
+def _step_calendars(
+    spec: PlanSpec, catalog: Catalog
+) -> tuple[tuple[PlanCalendar, ...], tuple[str, ...]]:
+    """The calendars that steps keep to, and why some cannot be used."""
+    holders: list[ActionHolder] = [*spec.steps]
+    holders += [s.rollback for s in spec.steps if isinstance(s.rollback, RollbackAction)]
+    names = {holder.backfill.calendar for holder in holders if holder.backfill}
+    found: list[PlanCalendar] = []
+    unusable: list[str] = []
+    for name in sorted(filter(None, names)):
+        try:
+            found.append(resolve_calendar(name, catalog))
+        except SpecError as error:
+            unusable.append(f"calendar `{name}` ({error})")
+    return tuple(found), tuple(unusable)
 
 
 def _contacts(plan: Plan, catalog: Catalog) -> tuple[Contact, ...]:
@@ -129,7 +166,7 @@ def _slos(plan: Plan, catalog: Catalog) -> tuple[Slo, ...]:
 
 
 def _tasks(spec: PlanSpec, catalog: Catalog) -> tuple[list[Task], list[Edge], list[Compensation]]:
-    ordered = step_order(spec.steps)
+    ordered = step_order(spec, catalog.services)
     front = _front(spec, catalog)
     steps = [_step(step, spec, catalog) for step, _ in ordered]
     undos = [undo for step, _ in ordered if (undo := _undo(step, spec)) is not None]
@@ -148,7 +185,9 @@ def _tasks(spec: PlanSpec, catalog: Catalog) -> tuple[list[Task], list[Edge], li
         edges += [_edge(end, verify.id) for end in ends]
         ends = [verify.id]
     edges += [_edge(end, decide.id) for end in ends]
-    backward = [*reversed(undos), *([recheck] if recheck and undos else [])]
+    tidies = [_tidy(step) for step, _ in reversed(ordered) if step.patch is not None]
+    checked = [recheck] if recheck and undos else []
+    backward = [*reversed(undos), *tidies, *checked]
     chain = [decide, *backward, release, finish]
     edges += [_edge(before.id, after.id) for before, after in pairwise(chain)]
     edges += [_edge(decide.id, task.id) for task in backward[1:]]
@@ -225,7 +264,7 @@ def _step(step: Step, spec: PlanSpec, catalog: Catalog) -> Task:
         timeout=step.timeout or spec.defaults.timeout,
         pool=step.pool or spec.defaults.pool,
         guards=step.guards,
-        parts=parts_of(step),
+        parts=parts_of(step, catalog.teams),
         rule=approval_rule(step.approval, catalog.teams) if step.approval else None,
     )
 
@@ -238,7 +277,7 @@ def _undo(step: Step, spec: PlanSpec) -> Task | None:
         action = _only_action(step.rollback)
         how = describe_action(action)
     else:
-        how = f"Undo {step.action_name} as it knows how"
+        how = describe_undoing(step.action) or f"Undo {step.action_name} as it knows how"
     return Task(
         id=f"{ROLLBACK}.{step.id}",
         kind=TaskKind.UNDO,
@@ -251,6 +290,16 @@ def _undo(step: Step, spec: PlanSpec) -> Task | None:
         retries=step.retries or UNDO_RETRIES,
         timeout=step.timeout or spec.defaults.timeout,
         pool=step.pool or spec.defaults.pool,
+    )
+
+
+def _tidy(step: Step) -> Task:
+    """What comes after a rollout however it ended. It is worth more tries than other teardowns."""
+    summary = f"Leave no cordon of {step.id} behind, and report"
+    task = _teardown(f"tidy-{step.id}", TaskKind.TIDY, summary)
+    retries = Retries(limit=8, delay=timedelta(seconds=10))
+    return task.model_copy(
+        update={"step": step.id, "action": _only_action(step), "retries": retries}
     )
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from planner_provider.spec import actions
+from planner_provider.graph.command import Command
+from planner_provider.graph.patch_commands import patch_commands, undo_commands
+from planner_provider.spec import actions, workloads
+from planner_provider.spec.base import Model
 from planner_provider.spec.plan import ActionHolder
 from planner_provider.spec.values import format_duration
 
@@ -23,17 +27,6 @@ _PARAMETER = re.compile(
 )
 _TEMPLATE = re.compile(r"\{\{|\{%")
 HTTP, SQL, KUBERNETES, OTHER = "http", "sql", "kubernetes", "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Something to type, or to read."""
-
-    language: str
-    """Of the text, for highlighting: ``bash``, ``sql``, ``json``, ``text``."""
-    text: str
-    lead: str = ""
-    """A sentence that stands before it."""
 
 
 @dataclass
@@ -67,7 +60,28 @@ def parameter_variable(name: str) -> str:
 
 def commands(holder: ActionHolder, connections: Connections, name: str) -> tuple[Command, ...]:
     """What a person types to do what the action does; ``name`` is used for a pod."""
+    known = _plain(holder.action, connections, name)
+    if known is not None:
+        return known
     action = holder.action
+    data = action.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    lead = f"There is no single command for `{holder.action_name}`. Do by hand what it says:"
+    return (Command("json", json.dumps(data, indent=2, ensure_ascii=False), lead),)
+
+
+def commands_to_undo(
+    action: workloads.Patch, connections: Connections, name: str
+) -> tuple[Command, ...]:
+    """What a person types to undo a rollout."""
+    return tuple(undo_commands(action, _of_target(connections), name))
+
+
+def _of_target(connections: Connections) -> Callable[[Model, str], tuple[Command, ...]]:
+    return lambda action, name: _plain(action, connections, name) or ()
+
+
+def _plain(action: Model, connections: Connections, name: str) -> tuple[Command, ...] | None:
+    """The commands of an action, if there are any."""
     match action:
         case actions.Http():
             return (_curl(action, connections),)
@@ -83,12 +97,12 @@ def commands(holder: ActionHolder, connections: Connections, name: str) -> tuple
             return (Command("text", action.message, f"Write to {', '.join(action.to)}:"),)
         case actions.Verify():
             return _verify(action, connections)
+        case workloads.Backfill() if action.dag:
+            return (_airflow_backfill(action),)
+        case workloads.Patch():
+            return tuple(patch_commands(action, _of_target(connections), name))
         case _:
-            data = action.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            lead = (
-                f"There is no single command for `{holder.action_name}`. Do by hand what it says:"
-            )
-            return (Command("json", json.dumps(data, indent=2, ensure_ascii=False), lead),)
+            return None
 
 
 def unfilled(command: Command) -> bool:
@@ -193,6 +207,9 @@ def _overrides(action: actions.Pod, pod: str) -> dict[str, Any]:
     spec: dict[str, Any] = {}
     if action.service_account:
         spec["serviceAccountName"] = action.service_account
+    if isinstance(action, workloads.TargetPod):
+        spec["nodeName"] = "{{ target.name }}"
+        spec |= _host(pod) if action.host else {}
     if action.resources:
         asked = action.resources
         sizes = {
@@ -204,8 +221,20 @@ def _overrides(action: actions.Pod, pod: str) -> dict[str, Any]:
             for name, group in sizes.items()
         }
         kept = {name: group for name, group in given.items() if group}
-        spec["containers"] = [{"name": pod, "resources": kept}]
+        container = (spec.get("containers") or [{"name": pod}])[0]
+        spec["containers"] = [{**container, "resources": kept}]
     return spec
+
+
+def _host(pod: str) -> dict[str, Any]:
+    """What gives a pod its node."""
+    mount = {"name": "host", "mountPath": "/host"}
+    privileged = {"securityContext": {"privileged": True}, "volumeMounts": [mount]}
+    return {
+        "hostPID": True,
+        "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+        "containers": [{"name": pod, **privileged}],
+    }
 
 
 def _wait(action: actions.Wait) -> Command:
@@ -214,6 +243,30 @@ def _wait(action: actions.Wait) -> Command:
         return Command("bash", f"sleep {seconds:g}", f"Wait {format_duration(action.for_)}.")
     until = action.until if isinstance(action.until, str) else str(action.until)
     return Command("text", until, "Wait until this moment:")
+
+
+def _airflow_backfill(action: workloads.Backfill) -> Command:
+    """Airflow's own backfill: it includes its last date, and cannot be slowed down."""
+    words = [
+        f"airflow backfill create --dag-id {shell_word(action.dag or '')}",
+        f"--from-date {shell_word(_moment_text(action.from_))}",
+        f"--to-date {shell_word(_moment_text(action.to))}",
+        f"--max-active-runs {action.throttle.start}",
+        f"--reprocess-behavior {action.reprocess}",
+    ]
+    if action.conf:
+        words.append(f"--dag-run-conf {shell_word(json.dumps(action.conf, ensure_ascii=False))}")
+    if action.order == "newest_first":
+        words.append("--run-backwards")
+    lead = (
+        "Where Airflow's command line is; `--to-date` counts there, so give the last date before "
+        "this one. Try it with `--dry-run` first, and watch what is downstream:"
+    )
+    return Command("bash", _joined(words), lead)
+
+
+def _moment_text(moment: datetime | str) -> str:
+    return moment if isinstance(moment, str) else moment.isoformat()
 
 
 def _verify(action: actions.Verify, connections: Connections) -> tuple[Command, ...]:

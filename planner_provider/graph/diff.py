@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from planner_provider.graph.calendars import PlanCalendar
 from planner_provider.graph.change import Change, ChangeKind, added, changed, listed, removed, show
 from planner_provider.graph.diff_steps import Pair, order, steps, verify
 from planner_provider.graph.digest import canonical_text
@@ -22,15 +23,17 @@ __all__ = ["Change", "ChangeKind", "diff"]
 def diff(old: PlanGraph, new: PlanGraph) -> tuple[Change, ...]:
     """List what differs between two versions of a plan.
 
-    Empty exactly if the two have the same digest. First what makes the plan less safe, then by
-    kind, then in the order of the plan.
+    Empty exactly if the two have the same digest and the same calendar. First what makes the plan
+    less safe, then by kind, then in the order of the plan.
     """
     pair = Pair(old, new)
+    calendar = tuple(_calendars(pair))
     if canonical_text(pair.old_data) == canonical_text(pair.new_data):
-        return ()
+        return calendar
     changes = [
         *_fields(pair),
         *_section(pair, "schedule", ChangeKind.SCHEDULE),
+        *calendar,
         *_section(pair, "approval", ChangeKind.APPROVAL),
         *_section(pair, "guards", ChangeKind.GUARDS),
         *_parameters(pair),
@@ -82,6 +85,33 @@ def _section(pair: Pair, name: str, kind: ChangeKind) -> Iterator[Change]:
         ):
             lost_calendar = leaf.path == ("calendar",) and leaf.new is None
             yield changed(kind, name, leaf, lead=f"{name}: {leaf.where}", weaker=lost_calendar)
+
+
+def _calendars(pair: Pair) -> Iterator[Change]:
+    """What became of the calendars that both name; they are not in the digest."""
+    after = {calendar.name: calendar for calendar in _named_calendars(pair.new)}
+    for old in dict.fromkeys(_named_calendars(pair.old)):
+        if old.name in after:
+            yield from _calendar(old, after[old.name])
+
+
+def _named_calendars(graph: PlanGraph) -> tuple[PlanCalendar, ...]:
+    return (*((graph.calendar,) if graph.calendar else ()), *graph.calendars)
+
+
+def _calendar(old: PlanCalendar, new: PlanCalendar) -> Iterator[Change]:
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    for name in type(old).model_fields:
+        if before[name] == after[name]:
+            continue
+        if name in ("freezes", "requires"):
+            weaker = fewer(before[name], after[name])
+        else:  # nobody can tell which windows are stricter
+            weaker = name != "cutoff" or new.cutoff < old.cutoff
+        yield Change(
+            ChangeKind.SCHEDULE, f"calendar {old.name}", before[name], after[name],
+            f"calendar {old.name}: its {name} changed", weaker,
+        )  # fmt: skip
 
 
 def _parameters(pair: Pair) -> Iterator[Change]:

@@ -50,7 +50,9 @@ def diff_plans(old: Iterable[PlanGraph], new: Iterable[PlanGraph]) -> tuple[Plan
     found += [
         _compared(before[name], after[name])
         for name in before
-        if name in after and before[name].digest != after[name].digest
+        if name in after
+        and (before[name].digest, before[name].calendar, before[name].calendars)
+        != (after[name].digest, after[name].calendar, after[name].calendars)
     ]
     return tuple(sorted(found, key=lambda item: (not item.weakens_safety, item.name)))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner_provider.graph.model import PlanGraph
 
-NOT_DIGESTED = {"digest", "source", "unavailable"}
+NOT_DIGESTED = {"calendar", "calendars", "digest", "source", "unavailable"}
 
 
 def canonical(graph: PlanGraph) -> dict[str, Any]:

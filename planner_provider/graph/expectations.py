@@ -123,7 +123,9 @@ def _patch(action: workloads.Patch) -> tuple[str, ...]:
 
 
 def _backfill(action: workloads.Backfill) -> tuple[str, ...]:
-    return (f"no more than {_count(action.max_errors)} of the runs fail",)
+    tries = f", each tried {action.attempts} times at most" if action.attempts > 1 else ""
+    what = "partitions" if action.dag else "chunks"
+    return (f"no more than {_count(action.max_errors)} of the {what} fail{tries}",)
 
 
 def _count(value: int | float) -> str:

@@ -119,7 +119,14 @@ def starts(graph: PlanGraph) -> str:
         "stop_after_step": "at the end of a window it stops after the step that runs",
         "abort": "at the end of a window it is aborted",
     }[schedule.at_end]
-    return f"By itself, in the windows of calendar {schedule.calendar}{needs}; {at_end}."
+    missed = {
+        "latest": "late in the same window if it was missed",
+        "none": "not at all in one that was missed",
+    }[schedule.catch_up]
+    return (
+        f"By itself, at each opening of calendar {schedule.calendar}{needs}, {missed}; {at_end}. "
+        "By hand at any time, but its steps wait for a window."
+    )
 
 
 def next_starts(graph: PlanGraph, now: datetime) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from planner_provider.graph.approvals import ApprovalRule, ChangeProfile
+from planner_provider.graph.calendars import PlanCalendar
+from planner_provider.graph.fleets import ResolvedFleet
 from planner_provider.graph.frozen import Frozen
 from planner_provider.graph.slos import Slo
 from planner_provider.spec.actions import Approval
@@ -44,6 +46,7 @@ class TaskKind(StrEnum):
     VERIFY = "verify"
     DECIDE = "decide"
     UNDO = "undo"
+    TIDY = "tidy"
     VERIFY_ROLLBACK = "verify_rollback"
     RELEASE = "release"
     FINISH = "finish"
@@ -69,6 +72,22 @@ class Part(Frozen):
     """Share of the traffic, in percent."""
     bake: Duration | None = None
     """How long it is watched."""
+    each: tuple[Part, ...] = ()
+    """What is done for each item, one after the other, in a mapped task group: one map index for
+    each item of the list that the last part with ``lists`` gave."""
+    lists: bool = False
+    """Whether what it gives is the list that the next part with ``each`` is done for."""
+    always: bool = False
+    """Whether it comes also when parts before it failed, once they have ended."""
+    changes: bool = True
+    """Whether it can change anything. A part that does not, after one with ``each``, stands for
+    what that one changed."""
+    wave: int | None = None
+    """Number of the wave that it is about, from 1."""
+    approval: Approval | None = None
+    """What is asked for, for a part that asks."""
+    rule: ApprovalRule | None = None
+    """Who must approve, for a part that asks."""
 
 
 class Task(Frozen):
@@ -165,13 +184,21 @@ class PlanGraph(Frozen):
     contacts: tuple[Contact, ...] = ()
     slos: tuple[Slo, ...] = ()
     """The SLOs that the plan asks for, by name."""
+    fleets: tuple[ResolvedFleet, ...] = ()
+    """The fleets that the plan patches, by name."""
     profile: ChangeProfile = Field(default_factory=ChangeProfile)
     """What the risk of the plan depends on."""
+    calendar: PlanCalendar | None = None
+    """The calendar that ``schedule`` names. Not part of the digest: a freeze that is added to it
+    holds up a run that waits, and does not void it."""
+    calendars: tuple[PlanCalendar, ...] = ()
+    """The calendars that steps keep to, by name. Not part of the digest either."""
     unavailable: tuple[str, ...] = ()
     """What this release cannot run yet, in words. Not part of the digest."""
     source: Source | None = None
     digest: str = ""
-    """SHA-256 of everything above but ``unavailable`` and ``source``, in hexadecimal."""
+    """SHA-256, in hexadecimal, of everything above but ``calendar``, ``calendars``, ``unavailable``
+    and ``source``."""
 
     @cached_property
     def by_id(self) -> dict[str, Task]:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from planner_provider.graph.chunk_parts import chunk_parts
 from planner_provider.graph.model import Part
+from planner_provider.graph.patch_parts import patch_parts
 from planner_provider.spec.delivery import BlueGreen, Canary
+from planner_provider.spec.kinds import Team
 from planner_provider.spec.plan import ActionHolder
 from planner_provider.spec.values import format_duration
+from planner_provider.spec.workloads import Backfill, Patch
 
 DEPLOY = "deploy"
 SWITCH = "switch"
 PROMOTE = "promote"
 
 
-def parts_of(holder: ActionHolder) -> tuple[Part, ...]:
-    """The parts by which an action is done; none where it is one task."""
+def parts_of(holder: ActionHolder, teams: Mapping[str, Team] | None = None) -> tuple[Part, ...]:
+    """The parts by which an action is done; none where it is one task.
+
+    ``teams`` say who is meant where a part asks for approval.
+    """
     action = holder.action
     if isinstance(action, Canary):
         return _canary(action)
     if isinstance(action, BlueGreen):
         return _blue_green(action)
+    if isinstance(action, Patch):
+        return patch_parts(action, teams or {})
+    if isinstance(action, Backfill) and action.chunks is not None:
+        return chunk_parts(action)
     return ()
 
 

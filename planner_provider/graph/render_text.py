@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner_provider.graph.explain import not_undone
-from planner_provider.graph.model import PlanGraph, Task, TaskKind
+from planner_provider.graph.model import Part, PlanGraph, Task, TaskKind
 from planner_provider.spec.values import format_duration
 
 
@@ -49,7 +49,15 @@ def _lines(graph: PlanGraph) -> list[_Line]:
             for part in task.parts:
                 leaf = "└─ " if part is task.parts[-1] else "├─ "
                 lines.append(_Line(below + leaf, part.id, part.summary))
+                inner = below + ("   " if part is task.parts[-1] else "│  ")
+                lines += [_Line(f"{inner}   ", f"each {i.id}", i.summary) for i in _new(task, part)]
     return lines
+
+
+def _new(task: Task, part: Part) -> tuple[Part, ...]:
+    """What is done for each item of a part, unless it was shown at one before."""
+    first = next((other for other in task.parts if other.each == part.each), part)
+    return part.each if first is part else ()
 
 
 def _text(graph: PlanGraph, task: Task, previous: tuple[str, ...]) -> str:

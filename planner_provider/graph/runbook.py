@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from planner_provider.graph.command import Command
 from planner_provider.graph.commands import (
     HTTP,
     KUBERNETES,
-    Command,
     Connections,
     commands,
+    commands_to_undo,
     parameter_variable,
     unfilled,
 )
@@ -18,6 +19,7 @@ from planner_provider.graph.expectations import budget_expected, expected
 from planner_provider.graph.explain import begins_if, describe, not_undone, parameter, told
 from planner_provider.graph.model import PlanGraph, Task, TaskKind
 from planner_provider.spec.values import format_duration
+from planner_provider.spec.workloads import Patch
 
 
 def render_runbook(graph: PlanGraph) -> str:
@@ -165,6 +167,13 @@ def _steps(graph: PlanGraph, connections: Connections) -> Iterator[str]:
 
 def _task(graph: PlanGraph, task: Task, connections: Connections) -> Iterator[str]:
     if task.action is None:
+        rollout = _rollout_of(graph, task)
+        if rollout is not None:
+            yield f"{escape(task.summary)}."
+            yield ""
+            for command in commands_to_undo(rollout, connections, f"{graph.name}-{task.label}"):
+                yield from _fenced(command)
+            return
         yield f"{escape(task.summary)}: the planner knows how; by hand, put it back as it was."
         yield ""
         return
@@ -183,6 +192,12 @@ def _task(graph: PlanGraph, task: Task, connections: Connections) -> Iterator[st
     if task.timeout:
         yield f"Give up after {format_duration(task.timeout)}."
         yield ""
+
+
+def _rollout_of(graph: PlanGraph, undo: Task) -> Patch | None:
+    """The rollout that a task undoes, if it is one."""
+    done = next((step for step in graph.steps if step.step == undo.step), None)
+    return done.action.patch if done is not None and done.action is not None else None
 
 
 def _final_check(graph: PlanGraph, connections: Connections) -> Iterator[str]:

@@ -34,6 +34,8 @@ DEPLOYMENTS = "apis/apps/v1", "deployments"
 REPLICA_SETS = "apis/apps/v1", "replicasets"
 SERVICES = "api/v1", "services"
 PODS = "api/v1", "pods"
+NODES = "api/v1", "nodes"
+DISRUPTION_BUDGETS = "apis/policy/v1", "poddisruptionbudgets"
 EVENTS = "api/v1", "events"
 HTTP_ROUTES = "apis/gateway.networking.k8s.io/v1", "httproutes"
 ROLLOUTS = "apis/argoproj.io/v1alpha1", "rollouts"
@@ -47,8 +49,13 @@ class ConflictError(RefusedError):
     """409, or a JSON Patch whose ``test`` failed: the object changed since it was read."""
 
 
+class BusyError(UnavailableError):
+    """429: not now. For an eviction it means that a PodDisruptionBudget forbids it now."""
+
+
 class KubernetesApi:
-    """Objects in a cluster, by kind, namespace and name.
+    """Objects in a cluster, by kind, namespace and name. With an empty namespace: those that have
+    none, such as nodes; and for a list, those of all namespaces.
 
     Every method raises ``UnavailableError`` for no answer, 429 and 5xx; ``MisconfiguredError`` for
     401 and for a missing or unusable Connection; ``ConflictError`` for 409; ``RefusedError`` for
@@ -88,13 +95,18 @@ class KubernetesApi:
     def find_all(
         self, resource: Resource, namespace: str, *, labels: str = "", fields: str = ""
     ) -> list[Json]:
-        """The objects that the selectors match."""
+        """The objects that the selectors match, however many."""
         query = [("labelSelector", labels), ("fieldSelector", fields), ("limit", "500")]
-        found = self._ask(
-            "GET", _path(resource, namespace), query=[pair for pair in query if pair[1]]
-        )
-        items: list[Json] = found.get("items") or []
-        return items
+        query = [pair for pair in query if pair[1]]
+        items: list[Json] = []
+        token = ""
+        while True:
+            more = [("continue", token)] if token else []
+            found = self._ask("GET", _path(resource, namespace), query=[*query, *more])
+            items += found.get("items") or []
+            token = (found.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return items
 
     def create(self, resource: Resource, namespace: str, body: Json) -> Json:
         """Make an object. Raises ``ConflictError`` if there is one of that name."""
@@ -145,6 +157,24 @@ class KubernetesApi:
         }
         try:
             self._ask("DELETE", _path(resource, namespace, name), body, "application/json")
+        except _MissingError:
+            return False
+        return True
+
+    def evict(self, namespace: str, pod: str, *, uid: str) -> bool:
+        """Ask for this very pod to be evicted; ``False`` if it is not there.
+
+        Raises ``BusyError`` while a PodDisruptionBudget forbids it, and ``ConflictError`` if
+        another pod has its name.
+        """
+        body: Json = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        try:
+            self._ask("POST", _path(PODS, namespace, pod, "eviction"), body, "application/json")
         except _MissingError:
             return False
         return True
@@ -209,7 +239,10 @@ def check_name(text: str, what: str) -> str:
 
 def _path(resource: Resource, namespace: str, name: str = "", subresource: str = "") -> str:
     group, plural = resource
-    parts = ["", group, "namespaces", quote(namespace, safe=""), plural]
+    parts = ["", group]
+    if namespace:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(plural)
     if name:
         parts.append(quote(name, safe=""))
     if subresource:
@@ -221,7 +254,9 @@ def _translated(error: Any, what: str) -> PlannerError:
     status = error.status or 0
     said = _message(error.body)
     text = f"{what} was answered {status} {error.reason}{f': {said}' if said else ''}"
-    if status == 0 or status == 429 or status >= 500:
+    if status == 429:
+        return BusyError(text)
+    if status == 0 or status >= 500:
         return UnavailableError(text)
     if status == 401:
         return MisconfiguredError(f"{text}. Renew the credentials in the connection")

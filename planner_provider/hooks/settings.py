@@ -26,6 +26,8 @@ class PlannerSettings:
     ledger_auto_upgrade: bool
     life_sign: timedelta
     """How often a step that acts says that it is alive."""
+    override_users: tuple[str, ...] = ()
+    """Users whose overrides of calendars count."""
 
     @property
     def silence(self) -> timedelta:
@@ -49,11 +51,13 @@ def load_settings() -> PlannerSettings:
         raise MisconfiguredError(
             f"[planner] life_sign_seconds is {life_sign:g}; it must be above 0 and at most 300."
         )
+    users = conf.get(SECTION, "override_users", fallback="")
     home = os.environ.get("AIRFLOW_HOME")
     return PlannerSettings(
         sql_alchemy_conn=url or default_url(Path(home) if home else airflow_home(os.environ)),
         ledger_auto_upgrade=conf.getboolean(SECTION, "ledger_auto_upgrade", fallback=True),
         life_sign=timedelta(seconds=life_sign),
+        override_users=tuple(filter(None, (name.strip() for name in users.split(",")))),
     )
 
 

@@ -15,6 +15,7 @@ from planner_provider.ledger.authority import refusal
 from planner_provider.ledger.journal import Journal, StepStatus
 from planner_provider.ledger.rows import Act, ActResult, ActRole, Claim
 from planner_provider.ledger.schema import ACTS
+from planner_provider.ledger.windows import is_over, note_window, require_window, stop_at_end
 
 
 class Permit(StrEnum):
@@ -69,6 +70,7 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
     if needless:
         return Begin(needless, run.plan_id, state.last)
     generation = lease.generation if lease and claim.role is not ActRole.CHECK else None
+    require_window(connection, claim, lease, acts, now, goes_on=parked is not None)
     if parked is not None:
         return Begin(Permit.GRANTED, run.plan_id, _unpark(connection, parked, generation, now))
     busy = tuple(act for act in opened if act.may_act and claim.role is not ActRole.CHECK)
@@ -78,6 +80,7 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
         end(connection, act.id, ActResult.UNKNOWN, "given up: a later try began", now)
     if claim.role is ActRole.STEP:
         runs.begins_again(connection, run, claim.step)
+        note_window(connection, run.plan_id, claim)
     act_id: int = connection.execute(
         ACTS.insert()
         .values(
@@ -108,7 +111,11 @@ def sign_of_life(connection: Connection, act_id: int, now: datetime) -> str | No
             return f"the run is being wound up since {lease.closing_at:%H:%M:%S} UTC"
         run = runs.get(connection, act.plan_id)
         if run and run.abort_at is not None:
-            return f"a person stopped the run at {run.abort_at:%H:%M:%S} UTC"
+            return f"{run.stopped_by} stopped the run at {run.abort_at:%H:%M:%S} UTC"
+        if run and is_over(connection, act.plan_id, now):
+            ended = stop_at_end(connection, run, now)
+            if ended is not None:
+                return ended
     connection.execute(
         update(ACTS).where(ACTS.c.id == act_id, ACTS.c.ended_at.is_(None)).values(alive_at=now)
     )

@@ -60,12 +60,19 @@ def _under_way(story: Story, now: datetime) -> tuple[str, ...]:
         "Actions."
         for item in waits
     ]
+    last = story.decisions[-1].decision if story.decisions else None
+    if last is not None and last.kind == "window" and not last.outcome.passes and not acting:
+        said.append(
+            "It waits for its maintenance window. "
+            f"{' '.join(reason.text for reason in last.outcome.reasons)} What people changed about "
+            "the calendar: `planner calendar changes`."
+        )
     if story.waits is not None:
         said.append("It waits for locks: `planner locks` says who holds them.")
     if run.abort_at is not None:
         said.append(
-            "A person stopped it. What acts is told to stop, what was done is rolled back, then "
-            "it ends. Wait, and look again."
+            f"{run.stopped_by.capitalize()} stopped it. What acts is told to stop, what was done "
+            "is rolled back, then it ends. Wait, and look again."
         )
         return tuple(said)
     if run.expires_at is not None and run.expires_at <= now:

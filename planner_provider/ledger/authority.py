@@ -102,8 +102,8 @@ def abort_refusal(run: PlanRun) -> AbortedError | None:
         return None
     why = f" ({run.abort_reason})" if run.abort_reason else ""
     return AbortedError(
-        f"The run was stopped by a person at {run.abort_at:%H:%M:%S} UTC{why}, so it must not go "
-        f"on. Nothing was touched. {NEW_RUN}."
+        f"The run was stopped by {run.stopped_by} at {run.abort_at:%H:%M:%S} UTC{why}, so it must "
+        f"not go on. Nothing was touched. {NEW_RUN}."
     )
 
 
@@ -127,8 +127,8 @@ def _stop_refusal(claim: Claim, run: PlanRun, lease: Lease) -> PlannerError | No
         )
     if run.abort_at is not None:
         return NoAuthorityError(
-            f"The run was stopped by a person at {run.abort_at:%H:%M:%S} UTC, so {_what(claim)} "
-            "must not begin any more. Nothing was touched."
+            f"The run was stopped by {run.stopped_by} at {run.abort_at:%H:%M:%S} UTC, so "
+            f"{_what(claim)} must not begin any more. Nothing was touched."
         )
     return None
 

@@ -19,7 +19,7 @@ BUSY_SECONDS = 30
 """How long a writer waits for another one."""
 LOCK_SPACE = 0x504C414E
 """First key of PostgreSQL's advisory locks ("PLAN"); the second says what is locked."""
-LOCK_UPGRADE, LOCK_LEASES, LOCK_AUDIT = 1, 2, 3
+LOCK_UPGRADE, LOCK_LEASES, LOCK_AUDIT, LOCK_SLOTS = 1, 2, 3, 4
 
 
 def make_engine(url: str) -> Engine:

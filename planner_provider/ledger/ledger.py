@@ -23,10 +23,12 @@ from planner_provider.ledger.rows import (
     PlanRun,
     RunKey,
 )
+from planner_provider.ledger.throttling import Throttling
+from planner_provider.ledger.windows import Windows
 from planner_provider.ledger.workloads import Workloads
 
 
-class Ledger(Records, Locks, Workloads):
+class Ledger(Records, Locks, Workloads, Throttling, Windows):
     """The record of what happened, in SQLite or PostgreSQL.
 
     Every method is one transaction, may be repeated without harm, and raises ``UnavailableError``

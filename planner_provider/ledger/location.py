@@ -28,12 +28,22 @@ def ledger_url(environ: Mapping[str, str]) -> str:
     """
     if environ.get(ENV_VAR):
         return environ[ENV_VAR]
-    home = airflow_home(environ)
-    file = Path(environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg").expanduser()
+    configured = setting(environ, "sql_alchemy_conn")
+    return configured or default_url(airflow_home(environ))
+
+
+def setting(environ: Mapping[str, str], name: str) -> str:
+    """A setting of the section ``[planner]``: from the environment, else from ``airflow.cfg``.
+
+    Empty if there is none.
+    """
+    given = environ.get(f"AIRFLOW__PLANNER__{name.upper()}")
+    if given is not None:
+        return given
+    file = Path(environ.get("AIRFLOW_CONFIG") or airflow_home(environ) / "airflow.cfg").expanduser()
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read(file, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        return default_url(home)
-    configured = parser.get("planner", "sql_alchemy_conn", fallback="").strip()
-    return configured or default_url(home)
+        return ""
+    return parser.get("planner", name, fallback="").strip()

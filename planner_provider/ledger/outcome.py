@@ -13,9 +13,10 @@ rollback_failed   A compensation failed or did not run, or the verification afte
 failed            Something was changed that no compensation is declared for, so it stays
                   ("Left changed: ..."). Or nothing was changed and a step or verification failed.
 rejected          Nothing was changed: an approver said no.
-expired           Nothing was changed: the time to live or an approval ran out first.
+expired           Nothing was changed: the time to live, an approval or the maintenance window
+                  ran out first.
 blocked           Nothing was changed: the frame refused to go on (assess, window, guard, locks).
-aborted           Nothing was changed: a person stopped the run first.
+aborted           Nothing was changed: a person, or the end of its window, stopped the run first.
 ================  ==========================================================================
 
 The state of the world comes first: a run that a person stopped after two steps is rolled_back or

@@ -1,4 +1,4 @@
-"""The part of ``Ledger`` that keeps decisions, memos, approvals and throttles."""
+"""The part of ``Ledger`` that keeps decisions, memos and approvals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from planner_provider.decide.model import Decision
-from planner_provider.ledger import approvals, audit, decisions, throttles
+from planner_provider.ledger import approvals, audit, decisions
 from planner_provider.ledger.database import Database
 from planner_provider.ledger.engine import reading, writing
 from planner_provider.ledger.rows import (
@@ -15,12 +15,11 @@ from planner_provider.ledger.rows import (
     ApprovalRequest,
     ApprovalState,
     RecordedDecision,
-    Throttle,
 )
 
 
 class Records(Database):
-    """What was decided, remembered, approved and set. See ``Ledger``."""
+    """What was decided, remembered and approved. See ``Ledger``."""
 
     # ---- decisions
 
@@ -147,30 +146,3 @@ class Records(Database):
                     detail={"task": task, "decision": decision_id}, now=now,
                 )  # fmt: skip
             return closed
-
-    # ---- throttles
-
-    def throttle(self, plan_id: str, name: str) -> Throttle | None:
-        """A throttle as it is set now."""
-        with reading(self._engine) as connection:
-            return throttles.find(connection, plan_id, name)
-
-    def throttles_of(self, plan_id: str) -> tuple[Throttle, ...]:
-        """All throttles of a run, by name."""
-        with reading(self._engine) as connection:
-            return throttles.of_run(connection, plan_id)
-
-    def set_throttle(self, throttle: Throttle) -> None:
-        """Set a throttle. Raises ``ValueError`` for a limit out of its bounds."""
-        with writing(self._engine) as connection:
-            throttles.put(connection, throttle)
-            detail = {
-                "name": throttle.name,
-                "limit": throttle.limit,
-                "minimum": throttle.minimum,
-                "maximum": throttle.maximum,
-            }
-            audit.append(
-                connection, what="throttle.set", actor=throttle.changed_by,
-                plan_id=throttle.plan_id, detail=detail, now=throttle.changed_at,
-            )  # fmt: skip

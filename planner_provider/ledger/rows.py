@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planner_provider.decide.model import Decision
+    from planner_provider.graph.plan_window import WindowRule
+
+WINDOW_ENDED = "The window of calendar "
+"""So begins the reason of an abort that no person asked for."""
 
 
 class Outcome(StrEnum):
@@ -101,6 +105,12 @@ class PlanRun:
         """The plan ID."""
         return self.key.plan_id
 
+    @property
+    def stopped_by(self) -> str:
+        """Who stopped it, for messages: a person, or the end of its window."""
+        by_window = (self.abort_reason or "").startswith(WINDOW_ENDED)
+        return "the end of its window" if by_window else "a person"
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -127,6 +137,10 @@ class Claim:
     """Whether the task goes on after it was deferred."""
     parameters_sha: str = ""
     """Digest of the parameters that it was rendered with; empty if that is not known."""
+    window: WindowRule | None = None
+    """The maintenance window that must be open; ``None``: the plan may act at any time."""
+    override_users: tuple[str, ...] = ()
+    """Users whose overrides of calendars count."""
     actor: str = "task"
 
 
@@ -309,6 +323,14 @@ class Throttle:
     """Rises with every change, so that of two that change it at once one can see that it lost."""
     ticked_at: datetime | None = None
     """When the law last looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One of the places under a limit, taken."""
+
+    holder: str
+    taken_at: datetime
 
 
 class ItemState(StrEnum):

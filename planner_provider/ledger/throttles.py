@@ -1,7 +1,11 @@
-"""Throttles: a limit between a minimum and a maximum that can be changed while a run goes on."""
+"""Throttles: a limit between a minimum and a maximum that moves while a run goes on.
+
+Many may change one at once: each says what version it has seen, and only one of them wins.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -12,7 +16,7 @@ from planner_provider.ledger.schema import THROTTLES
 
 
 def find(connection: Connection, plan_id: str, name: str) -> Throttle | None:
-    """The throttle as it is set now."""
+    """The throttle as it is now."""
     query = select(THROTTLES).where(THROTTLES.c.plan_id == plan_id, THROTTLES.c.name == name)
     row = connection.execute(query).one_or_none()
     return None if row is None else _throttle(row)
@@ -24,27 +28,63 @@ def of_run(connection: Connection, plan_id: str) -> tuple[Throttle, ...]:
     return tuple(_throttle(row) for row in connection.execute(query))
 
 
-def put(connection: Connection, throttle: Throttle) -> None:
-    """Set it, over what was there. Raises ``ValueError`` for a limit out of its bounds."""
+def begin(connection: Connection, throttle: Throttle) -> bool:
+    """Write it down, unless it is there. Gives whether it was new."""
+    _check(throttle)
+    return insert_if_absent(
+        connection,
+        THROTTLES,
+        plan_id=throttle.plan_id,
+        name=throttle.name,
+        version=0,
+        ticked_at=throttle.ticked_at,
+        **_values(throttle),
+    )
+
+
+def claim(connection: Connection, plan_id: str, name: str, *, version: int, now: datetime) -> bool:
+    """Be the one who ticks now; ``False`` if somebody changed or claimed it since ``version``."""
+    return _change(connection, plan_id, name, version, {"ticked_at": now})
+
+
+def change(connection: Connection, throttle: Throttle) -> bool:
+    """Set it; ``False`` if somebody changed it since ``throttle.version``."""
+    _check(throttle)
+    return _change(connection, throttle.plan_id, throttle.name, throttle.version, _values(throttle))
+
+
+def _change(
+    connection: Connection, plan_id: str, name: str, version: int, values: dict[str, Any]
+) -> bool:
+    done = connection.execute(
+        update(THROTTLES)
+        .where(
+            THROTTLES.c.plan_id == plan_id,
+            THROTTLES.c.name == name,
+            THROTTLES.c.version == version,
+        )
+        .values(**values, version=version + 1)
+    )
+    return done.rowcount > 0
+
+
+def _check(throttle: Throttle) -> None:
     if not throttle.minimum <= throttle.limit <= throttle.maximum:
         raise ValueError(
             f"throttle {throttle.name}: {throttle.limit:g} is not between {throttle.minimum:g} "
             f"and {throttle.maximum:g}"
         )
-    values: dict[str, Any] = {
+
+
+def _values(throttle: Throttle) -> dict[str, Any]:
+    return {
         "current": throttle.limit,
         "minimum": throttle.minimum,
         "maximum": throttle.maximum,
         "changed_by": throttle.changed_by,
         "changed_at": throttle.changed_at,
+        "state": throttle.state,
     }
-    key = {"plan_id": throttle.plan_id, "name": throttle.name}
-    if not insert_if_absent(connection, THROTTLES, **key, **values):
-        connection.execute(
-            update(THROTTLES)
-            .where(THROTTLES.c.plan_id == throttle.plan_id, THROTTLES.c.name == throttle.name)
-            .values(**values)
-        )
 
 
 def _throttle(row: Row[Any]) -> Throttle:

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from planner_provider.ledger import work_items
-from planner_provider.ledger.database import Database
 from planner_provider.ledger.engine import reading, writing
 from planner_provider.ledger.rows import ItemState, WorkItem
+from planner_provider.ledger.targets import Targets
 
 
-class Workloads(Database):
+class Workloads(Targets):
     """Targets, partitions and chunks of steps. See ``Ledger``."""
 
     def add_items(self, items: Iterable[WorkItem]) -> int:

@@ -23,7 +23,7 @@ from planner_provider.localstack.answers import (
     TaskInstance,
 )
 
-Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 AnswerType = TypeVar("AnswerType", bound=Answer)
 
 PAGE = 100

@@ -15,6 +15,8 @@ from planner_provider.spec.plan import AUTO_ROLLBACK
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
+    from planner_provider.graph.calendars import PlanCalendar
+    from planner_provider.graph.fleets import ResolvedFleet
     from planner_provider.graph.model import Contact
     from planner_provider.graph.slos import Slo
 
@@ -27,6 +29,10 @@ class Place:
     attribute: str
     slos: bool = False
     """Whether it is given the plan's SLOs."""
+    fleets: bool = False
+    """Whether it is given the plan's fleets."""
+    calendars: bool = False
+    """Whether it is given the calendars that steps keep to."""
 
 
 Makers = dict[str, Callable[..., "BaseOperator"]]
@@ -45,23 +51,33 @@ ACTIONS: dict[str, Place] = {
     "deploy": Place("deploy", "DeployOperator"),
     "flag": Place("flag", "FlagOperator"),
     "scale": Place("scale", "ScaleOperator"),
+    "backfill": Place("backfill", "BackfillOperator", slos=True, calendars=True),
 }
 """Name of the action -> its operator. Actions that are not here are not available."""
 PARTS: dict[str, Place] = {
     "canary": Place("canary", "CanaryPart", slos=True),
     "blue_green": Place("canary", "BlueGreenPart", slos=True),
+    "patch": Place("patch", "PatchPart", slos=True, fleets=True),
+    "backfill": Place("chunks", "ChunkPart", slos=True),
 }
 """As ``ACTIONS``, for steps that are done in parts."""
-UNDO: dict[str, Place] = dict.fromkeys(sorted(AUTO_ROLLBACK), Place("rollback", "RollbackOperator"))
+UNDO: dict[str, Place] = {
+    **dict.fromkeys(sorted(AUTO_ROLLBACK), Place("rollback", "RollbackOperator")),
+    "patch": Place("patch_undo", "PatchUndoOperator", slos=True, fleets=True),
+}
 """Name of the action -> the operator that undoes it (``rollback: auto``)."""
 
 
 @cache
 def _factory(place: Place) -> Callable[..., BaseOperator]:
-    inner = place.module if "." in place.module else f"operators.{place.module}"
-    module = import_module(f"planner_provider.{inner}")
-    factory: Callable[..., BaseOperator] = getattr(module, place.attribute).from_action
+    factory: Callable[..., BaseOperator] = operator_class(place).from_action
     return factory
+
+
+def operator_class(place: Place) -> Any:
+    """The class at a place: an operator, or what builds one."""
+    inner = place.module if "." in place.module else f"operators.{place.module}"
+    return getattr(import_module(f"planner_provider.{inner}"), place.attribute)
 
 
 def _builder(place: Place) -> Callable[..., BaseOperator]:
@@ -71,19 +87,25 @@ def _builder(place: Place) -> Callable[..., BaseOperator]:
         plan_ref: PlanRef | None,
         contacts: tuple[Contact, ...] = (),
         slos: tuple[Slo, ...] = (),
+        fleets: tuple[ResolvedFleet, ...] = (),
+        calendars: tuple[PlanCalendar, ...] = (),
         **base_kwargs: Any,
     ) -> BaseOperator:
         if place.slos:
             base_kwargs["slos"] = slos
+        if place.fleets:
+            base_kwargs["fleets"] = fleets
+        if place.calendars:
+            base_kwargs["calendars"] = calendars
         return _factory(place)(action, plan_ref=plan_ref, contacts=contacts, **base_kwargs)
 
     return build
 
 
 ACTION_OPERATORS: Makers = {name: _builder(place) for name, place in ACTIONS.items()}
-"""Name of the action -> ``build(action, *, plan_ref, contacts, slos, **base_kwargs)``.
+"""Name of the action -> ``build(action, *, plan_ref, contacts, slos, fleets, calendars, **base)``.
 
-``base_kwargs`` are arguments of Airflow's ``BaseOperator``. Raises ``SpecError`` for an
+``base`` are arguments of Airflow's ``BaseOperator``. Raises ``SpecError`` for an
 ``operator`` action that cannot be built.
 """
 PART_OPERATORS: Makers = {name: _builder(place) for name, place in PARTS.items()}

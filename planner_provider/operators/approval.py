@@ -20,8 +20,8 @@ from planner_provider.decide.model import Verdict, VerdictKind
 from planner_provider.decide.replay import decide
 from planner_provider.errors import (
     AbortedError,
-    FailingRunError,
     AttentionError,
+    FailingRunError,
     MisconfiguredError,
     NoAuthorityError,
     PlannerError,

@@ -13,7 +13,7 @@ from planner_provider.operators.plan_ref import PlanRef
 
 if TYPE_CHECKING:
     from planner_provider.ledger import Ledger
-    from planner_provider.ledger.rows import AuditEntry
+    from planner_provider.ledger.rows import AuditEntry, Claim
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,26 @@ def record_failure(
         )
     except PlannerError as unwritten:
         log.warning("The failure of this task could not be written down: %s", unwritten)
+
+
+def record_closed(
+    ledger: Ledger, ref: PlanRef, claim: Claim, error: BaseException, now: datetime
+) -> None:
+    """Write down from what it was decided that a window is closed, if that is the error."""
+    from planner_provider.ledger.windows import WindowClosedError
+
+    if not isinstance(error, WindowClosedError) or error.decision is None:
+        return
+    try:
+        ledger.record_decision(
+            error.decision,
+            plan_id=ref.plan_id(claim.run_id),
+            step=claim.step,
+            actor=claim.actor,
+            now=now,
+        )
+    except PlannerError as unwritten:
+        log.warning("The decision about the window could not be written down: %s", unwritten)
 
 
 def failures(entries: Iterable[AuditEntry]) -> dict[str, Failure]:

@@ -41,6 +41,8 @@ NEXT = {
     Outcome.BLOCKED: "Mend what blocked it, or wait until it allows the run; start a new one.",
     Outcome.ABORTED: "Nothing, or start a new run.",
 }
+RAN_OUT = ("ExpiredError", "WindowClosedError")
+"""Classes of error that say that a time ran out before anything was done."""
 NEXT_LEFT = (
     "Look whether what is left may stay. To go on with this run, mend what stopped it and clear "
     "the task `acquire` with everything downstream: steps that are done stay done."
@@ -179,7 +181,7 @@ class FinishOperator(FrameOperator):
             why=_rejected(rejection) if rejection else why,
             rejected=rejection is not None,
             expired=ApprovalState.EXPIRED in approvals
-            or any(f.error == "ExpiredError" for f in found.values()),
+            or any(f.error in RAN_OUT for f in found.values()),
             aborted=aborted,
             blocked=any(states.get(task_id) != "success" for task_id in self.front),
         )
@@ -190,7 +192,10 @@ class FinishOperator(FrameOperator):
             (failure.at, f"{failure.task_id}: {failure.message}") for failure in found.values()
         ]
         undoing: list[str] = []
+        judged = {step.step for step in self.steps}
         for act in _last_acts(journal):
+            if act.role is ActRole.STEP and act.step not in judged:
+                continue  # one of many items: a later part judges whether it matters
             if act.result is None or act.result.value == "done" or act.ended_at is None:
                 continue
             what = f"{_title(act)} ended {act.result.value} at try {act.try_number}: {act.detail}."
@@ -236,7 +241,8 @@ class FinishOperator(FrameOperator):
 
 def _stopped(run: PlanRun | None) -> str:
     reason = f" {run.abort_reason.rstrip('.')}." if run and run.abort_reason else ""
-    return f"A person stopped the run.{reason}"
+    who = run.stopped_by if run else "a person"
+    return f"{who.capitalize()} stopped the run.{reason}"
 
 
 def _rejected(approval: Approval) -> str:

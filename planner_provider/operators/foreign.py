@@ -38,11 +38,13 @@ class ForeignOperator:
         *,
         plan_ref: PlanRef | None,
         contacts: tuple[Contact, ...] = (),
+        kind: Callable[[type[BaseOperator]], type[BaseOperator]] | None = None,
         **base_kwargs: Any,
     ) -> BaseOperator:
         """The operator that the action names, guarded by authority and journal.
 
         Arguments are passed on as they are; the operator renders those that are templates for it.
+        ``kind`` makes of the guarded class the one that is used.
 
         Raises:
             SpecError: the operator is not allowed, cannot be imported, is no operator, or does not
@@ -57,7 +59,9 @@ class ForeignOperator:
                 f"Operator {action.path}: {', '.join(taken)} must not stand in `arguments`; the "
                 "plan sets what is Airflow's own, from `id`, `retries`, `timeout` and `pool`."
             )
-        operator_class = guarded(action.path)
+        operator_class: Callable[..., BaseOperator] = guarded(action.path)
+        if kind is not None:
+            operator_class = kind(guarded(action.path))
         try:
             operator = operator_class(**action.arguments, plan_ref=plan_ref, **base_kwargs)
         except Exception as error:
@@ -93,7 +97,7 @@ def check_allowed(path: str) -> None:
 
 
 @cache
-def guarded(path: str) -> Callable[..., BaseOperator]:
+def guarded(path: str) -> type[BaseOperator]:
     """A subclass of the operator at ``path`` that acts only with authority, and journals it.
 
     It keeps the name and module of the operator, so that Airflow shows it as what it is.

@@ -24,7 +24,7 @@ from planner_provider.errors import (
 )
 from planner_provider.hooks.settings import PlannerSettings, load_settings, open_ledger
 from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
-from planner_provider.operators.failures import record_failure
+from planner_provider.operators.failures import record_closed, record_failure
 from planner_provider.operators.life_signs import LifeSigns, die_with_parent, interrupt_task
 from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
 from planner_provider.operators.plan_ref import PlanRef, Role
@@ -34,6 +34,7 @@ from planner_provider.operators.stopped import callbacks_of_step
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from planner_provider.graph.plan_window import WindowRule
     from planner_provider.graph.slos import Slo
     from planner_provider.ledger import Ledger
     from planner_provider.ledger.acts import Begin
@@ -76,9 +77,10 @@ class PlanStepMixin:
     journal.
 
     Before it acts, one transaction of the ledger checks that the run is bound to the version that
-    the task was compiled from, that the run holds its locks, that its time is not over, that the
-    steps before are done and not undone; and writes the intent. A step that is already done in
-    this run does nothing. While it acts, life signs are written; afterwards the end.
+    the task was compiled from, that the run holds its locks, that its time is not over, that its
+    window is open, that the steps before are done and not undone; and writes the intent. A step
+    that is already done in this run does nothing. While it acts, life signs are written;
+    afterwards the end.
 
     Raises ``SupersededError``, ``NoAuthorityError`` and ``AttentionError`` before anything is
     touched.
@@ -101,6 +103,7 @@ class PlanStepMixin:
         plan_ref: PlanRef | None = None,
         guard_slos: tuple[Slo, ...] = (),
         guard_budget: Budget | None = None,
+        plan_window: WindowRule | None = None,
         **kwargs: Any,
     ) -> None:
         if plan_ref is not None and plan_ref.role is Role.STEP:
@@ -110,6 +113,7 @@ class PlanStepMixin:
         self.plan_ref = plan_ref
         self.guard_slos = guard_slos
         self.guard_budget = guard_budget
+        self.plan_window = plan_window
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Airflow wraps the ``__init__`` of operator classes only, so each gets one of its own."""
@@ -238,6 +242,7 @@ class PlanStepMixin:
             begin = self._begin(ledger, claim, settings)
         except PlannerError as error:
             record_failure(ledger, self.plan_ref, claim, error, self.clock.now())
+            record_closed(ledger, self.plan_ref, claim, error, self.clock.now())
             raise
         if begin.act is None or not _granted(begin):
             log.info("Nothing to do for %s: %s.", claim.step, begin.permit.value)
@@ -374,6 +379,8 @@ class PlanStepMixin:
             again=self.again,
             resumes=resumes,
             parameters_sha=parameters_sha(self, context),
+            window=self.plan_window,
+            override_users=load_settings().override_users if self.plan_window else (),
             actor=f"task:{ti.task_id}#{ti.try_number}",
         )
 

@@ -39,7 +39,10 @@ def stopped_error(plan_id: str | None, event: dict[str, Any], then: str) -> Refu
     known = run.abort_at if run is not None else None
     at = known or datetime.fromisoformat(event[ABORT]).astimezone(UTC)
     why = f" ({run.abort_reason})" if run is not None and run.abort_reason else ""
-    return AbortedError(f"A person stopped this run at {at:%H:%M:%S} UTC{why}, so {then}.")
+    who = run.stopped_by if run is not None else "a person"
+    return AbortedError(
+        f"{who.capitalize()} stopped this run at {at:%H:%M:%S} UTC{why}, so {then}."
+    )
 
 
 def callbacks_of_step(given: Any) -> list[Callable[..., Any]]:

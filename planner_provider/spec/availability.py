@@ -39,21 +39,28 @@ def unavailable(plan: Plan, catalog: Catalog | None = None) -> tuple[Unavailable
 
 def _unavailable(plan: Plan) -> Iterator[Unavailable]:
     spec = plan.spec
-    if spec.schedule and spec.schedule.calendar:
-        yield Unavailable(("spec", "schedule", "calendar"), "a schedule by calendar")
     for index, step in enumerate(spec.steps):
         path: SpecPath = ("spec", "steps", index)
         yield from _holder(step, path, f"step `{step.id}`")
         if isinstance(step.rollback, ActionHolder):
             yield from _holder(
-                step.rollback, (*path, "rollback"), f"the rollback of step `{step.id}`"
+                step.rollback,
+                (*path, "rollback"),
+                f"the rollback of step `{step.id}`",
+                is_rollback=True,
             )
 
 
-def _holder(holder: ActionHolder, path: SpecPath, where: str) -> Iterator[Unavailable]:
+def _holder(
+    holder: ActionHolder, path: SpecPath, where: str, *, is_rollback: bool = False
+) -> Iterator[Unavailable]:
     name = holder.action_name
     if name not in AVAILABLE_ACTIONS:
         yield Unavailable((*path, name), f"action `{name}` in {where}")
+    elif holder.backfill and (chunks := holder.backfill.chunks):
+        over = f"action `backfill` over `chunks`{' with `pod`' if chunks.pod else ''} in {where}"
+        if is_rollback or chunks.pod:
+            yield Unavailable((*path, name, "chunks"), over)
 
 
 def _unmeasurable(plan: Plan, catalog: Catalog) -> Iterator[Unavailable]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from planner_provider.spec.kinds import Calendar, Fleet, PlanTemplate, Policy, Service, Team
+from planner_provider.spec.calendar_kind import Calendar
+from planner_provider.spec.kinds import Fleet, PlanTemplate, Policy, Service, Team
 from planner_provider.spec.plan import Plan
+
+if TYPE_CHECKING:
+    from planner_provider.spec.ics import ImportedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Catalog:
     alert_conditions: Mapping[str, Any] = field(default_factory=dict)
     alert_notification_targets: Mapping[str, Any] = field(default_factory=dict)
     openslo_services: Mapping[str, Any] = field(default_factory=dict)
+    imported: Mapping[tuple[str, str, str], tuple[ImportedEvent, ...]] = field(default_factory=dict)
+    """Calendar, iCalendar file and zone for events that name none -> the events in that file."""
 
     def plan(self, name: str) -> Plan | None:
         """The plan of this name."""

@@ -32,9 +32,17 @@ def companions_of(subject: Subject) -> Iterator[Companion]:
     if kind in {"Plan", "PlanTemplate"}:
         yield from _of_plan(subject)
     elif kind == "Calendar":
-        for index, freeze in enumerate(as_list(subject.spec.get("freezes"))):
-            name = as_mapping(freeze).get("ics")
-            yield from _one(("spec", "freezes", index, "ics"), name, "iCalendar")
+        for part in ("windows", "freezes"):
+            for index, entry in enumerate(as_list(subject.spec.get(part))):
+                path = ("spec", part, index)
+                data = as_mapping(entry)
+                yield from _one((*path, "ics"), data.get("ics"), "iCalendar")
+                inner = as_mapping(data.get("window"))
+                yield from _one((*path, "window", "ics"), inner.get("ics"), "iCalendar")
+    elif kind == "Fleet":
+        data = as_mapping(subject.spec.get("csv"))
+        if "text" not in data:
+            yield from _one(("spec", "csv", "file"), data.get("file"), "CSV")
     elif kind == "Policy":
         yield from _one(("spec", "rego"), subject.spec.get("rego"), "Rego")
 
@@ -131,6 +139,15 @@ def _checked(companion: Companion, content: bytes, shown_beside: str) -> Loaded 
             "PLN313", companion.path, f"the file '{name}' is not an iCalendar",
             "it must begin with BEGIN:VCALENDAR",
         )  # fmt: skip
+    if companion.what == "CSV":
+        from planner_provider.spec.inventories import InventoryError, records_from_csv
+
+        try:
+            records_from_csv(text)
+        except InventoryError as error:
+            return Problem(
+                "PLN313", companion.path, f"the file '{name}' is no list of targets: {error}", None
+            )
     if companion.what == "Rego" and "package" not in text:
         return Problem(
             "PLN313", companion.path, f"the file '{name}' is not a Rego policy",
@@ -157,24 +174,28 @@ def _checked(companion: Companion, content: bytes, shown_beside: str) -> Loaded 
     return Loaded(normpath(join(dirname(shown_beside), name)), text)
 
 
-def with_statement(data: dict[str, Any], path: SpecPath, text: str) -> dict[str, Any]:
-    """The data with the `file` under a path replaced by a `statement`; the rest is shared."""
-    replaced: dict[str, Any] = _replaced(data, path[:-1], text)
+def with_text(
+    data: dict[str, Any], path: SpecPath, text: str, key: str = "statement"
+) -> dict[str, Any]:
+    """The data with the `file` under a path replaced by its text, under ``key``; the rest is
+    shared."""
+    replaced: dict[str, Any] = _replaced(data, path[:-1], text, key)
     return replaced
 
 
-def _replaced(value: Any, path: SpecPath, text: str) -> Any:
+def _replaced(value: Any, path: SpecPath, text: str, key: str) -> Any:
     if not path:
         return {
-            ("statement" if key == "file" else key): (text if key == "file" else item)
-            for key, item in value.items()
+            (key if name == "file" else name): (text if name == "file" else item)
+            for name, item in value.items()
         }
     part, rest = path[0], path[1:]
     if isinstance(value, list) and isinstance(part, int):
         return [
-            _replaced(item, rest, text) if index == part else item
+            _replaced(item, rest, text, key) if index == part else item
             for index, item in enumerate(value)
         ]
     return {
-        key: _replaced(item, rest, text) if key == part else item for key, item in value.items()
+        name: _replaced(item, rest, text, key) if name == part else item
+        for name, item in value.items()
     }

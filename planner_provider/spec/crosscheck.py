@@ -1,4 +1,4 @@
-"""Checks over many documents at once: circles between plans and between services."""
+"""Checks over many documents at once: circles of plans, of services and of calendars."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from planner_provider.spec.plan import Plan
 from planner_provider.spec.references import references_of
+from planner_provider.spec.rollouts import check_fleets
 from planner_provider.spec.steps import find_circles
 from planner_provider.spec.subject import OPENSLO_API, PLANNER_API, Key, Subject
 from planner_provider.spec.values import format_duration
@@ -20,16 +21,18 @@ class _Judged(Protocol):
 
 
 def check_together(index: Mapping[Key, Sequence[_Judged]]) -> None:
-    """Report circles of plans and of services, and what two documents make impossible together."""
+    """Report circles of documents, and what two documents make impossible together."""
     for key, entries in index.items():
         for entry in entries:
             if key.kind == "Plan" and isinstance(entry.model, Plan):
                 _window(entry.subject, entry.model, index)
+                check_fleets(entry.subject, entry.model, index)
             elif key.kind == "SLO" and entry.model is not None:
                 _threshold(entry.subject, entry.model, index)
     for kind, code, what in (
         ("Plan", "PLN308", "these plans run each other"),
         ("Service", "PLN321", "these services depend on each other"),
+        ("Calendar", "PLN322", "these calendars need each other"),
     ):
         keys = [key for key in index if key.kind == kind and key.api == PLANNER_API]
         numbers = {key: number for number, key in enumerate(sorted(keys))}

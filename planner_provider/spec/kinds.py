@@ -1,37 +1,26 @@
-"""The other kinds: PlanTemplate, Calendar, Service, Team, Fleet, Policy."""
+"""The other kinds: PlanTemplate, Service, Team, Fleet, Policy; and Calendar from its own module."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from planner_provider.spec.actions import Approver
 from planner_provider.spec.base import Bool, Int, Json, Model, Number
+from planner_provider.spec.calendar_kind import Calendar as Calendar
+from planner_provider.spec.metadata import Metadata
 from planner_provider.spec.plan import ParameterName
 from planner_provider.spec.values import (
     ConnectionId,
-    Duration,
     Labels,
-    LocalTime,
     Name,
     PositiveDuration,
     Regex,
-    Rrule,
     Text,
-    Zone,
     form,
 )
-
-
-class Metadata(Model):
-    """Name, owner and labels of a document."""
-
-    name: Name
-    owner: Name | None = None
-    labels: Labels = Field(default_factory=dict)
 
 
 class TemplateInput(Model):
@@ -67,80 +56,6 @@ class PlanTemplate(Model):
     kind: Literal["PlanTemplate"]
     metadata: Metadata
     spec: PlanTemplateSpec
-
-
-LocalDuration = Annotated[
-    Text, form(r"^P(\d+W|(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?)$(?!\n)", min_length=3)
-]
-"""PTnHnM is elapsed time; PnD and PnW are nominal days (rule C5)."""
-WallTime = Annotated[Text, form(r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)")]
-
-
-class Window(Model):
-    """A recurring interval of time, in wall time."""
-
-    dtstart: LocalTime
-    """First start, as wall time in the calendar's zone."""
-    rrule: Rrule | None = None
-    duration: LocalDuration | None = None
-    until_local: WallTime | None = None
-    """Wall-clock end, the next day if it is not after the start."""
-    timezone: Zone | None = None
-    exdate: tuple[LocalTime, ...] = ()
-    rdate: tuple[LocalTime, ...] = ()
-    offset_days: Int = 0
-    """Moves each occurrence by calendar days: patch Tuesday plus 4."""
-    gap: Literal["before", "skip"] = "before"
-    """A local time that does not exist: take the offset in force before the gap, or skip it."""
-    fold: Literal["first", "second"] = "first"
-    """A local time that occurs twice: which of the two."""
-    valid_from: LocalTime | None = None
-    valid_until: LocalTime | None = None
-
-    @model_validator(mode="after")
-    def _one_end(self) -> Self:
-        if (self.duration is None) == (self.until_local is None):
-            raise PydanticCustomError("one_of", "give either `duration` or `until_local`")
-        return self
-
-
-class Freeze(Model):
-    """A time in which nothing may start: a window, an .ics file, or a country's holidays."""
-
-    ics: Text | None = None
-    """An iCalendar file beside the spec."""
-    holidays: Annotated[Text, form(r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$(?!\n)")] | None = None
-    """Country, or country and subdivision, by ISO 3166: ``DE`` or ``DE-BY``."""
-    window: Window | None = None
-    reason: Text | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(part is not None for part in (self.ics, self.holidays, self.window)) != 1:
-            raise PydanticCustomError(
-                "one_of", "give exactly one of `ics`, `holidays` and `window`"
-            )
-        return self
-
-
-class CalendarSpec(Model):
-    """When work may be done."""
-
-    timezone: Zone
-    windows: tuple[Window, ...] = Field(min_length=1)
-    freezes: tuple[Freeze, ...] = ()
-    combine: Literal["any", "all"] = "any"
-    cutoff: Duration = Field(default=timedelta(seconds=0))
-    """New work may start only until this long before an interval's end."""
-
-
-class Calendar(Model):
-    """Maintenance windows and freezes."""
-
-    api_version: Literal["planner/v1"] = Field(alias="apiVersion")
-    kind: Literal["Calendar"]
-    metadata: Metadata
-    spec: CalendarSpec
 
 
 class ServiceSpec(Model):
@@ -197,18 +112,57 @@ class NodeSelector(Model):
 
     connection: ConnectionId = "kubernetes_default"
     selector: Text
+    """A label selector, such as ``node-pool=web,!gpu``; all nodes: empty."""
 
 
-class FleetSpec(Model):
-    """The targets of patch rollouts: listed, or found by a selector."""
+class HttpInventory(Model):
+    """Targets from an inventory that is asked when a rollout begins."""
 
-    targets: tuple[FleetTarget, ...] = ()
-    kubernetes_nodes: NodeSelector | None = None
+    connection: ConnectionId
+    """Airflow Connection of type http."""
+    path: Text = "/"
+    """JSON (a list of objects, or of names) or CSV with a header, by its content type."""
+    items: Text = ""
+    """Dotted path to the list within the JSON; empty: the answer itself."""
+    name: Text = "name"
+    """Field, or column, with the name. Fields that hold one value each become labels."""
+
+
+class CsvInventory(Model):
+    """Targets from a CSV file with a header. It is read when the specs are compiled."""
+
+    file: Text | None = None
+    """A file beside the spec."""
+    text: Annotated[StrictStr, Field(max_length=1024 * 1024)] | None = None
+    """Its text, in place of `file`."""
+    name: Text = "name"
+    """Column with the name. The other columns become labels."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if bool(self.targets) == (self.kubernetes_nodes is not None):
-            raise PydanticCustomError("one_of", "give either `targets` or `kubernetes_nodes`")
+        if (self.file is None) == (self.text is None):
+            raise PydanticCustomError("one_of", "give either `file` or `text`")
+        return self
+
+
+class FleetSpec(Model):
+    """The targets of patch rollouts: listed, in a file, or found when a rollout begins."""
+
+    targets: tuple[FleetTarget, ...] = ()
+    csv: CsvInventory | None = None
+    kubernetes_nodes: NodeSelector | None = None
+    http: HttpInventory | None = None
+    failure_domain: Text | None = None
+    """Label by whose values targets fail together. Left out: ``topology.kubernetes.io/zone`` for
+    Kubernetes nodes, else ``zone``. A target without it stands alone."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = (self.targets or None, self.csv, self.kubernetes_nodes, self.http)
+        if sum(part is not None for part in given) != 1:
+            raise PydanticCustomError(
+                "one_of", "give exactly one of `targets`, `csv`, `kubernetes_nodes` and `http`"
+            )
         names = [target.name for target in self.targets]
         twice = (
             sorted({name for name in names if names.count(name) > 1})

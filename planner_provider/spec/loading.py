@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner_provider.collector import collector_paused
 from planner_provider.spec.catalog import Catalog
-from planner_provider.spec.companions import Loaded, companions_of, read_companion, with_statement
+from planner_provider.spec.companions import Loaded, companions_of, read_companion, with_text
 from planner_provider.spec.crosscheck import check_together
 from planner_provider.spec.diagnostics import Diagnostic, in_order
 from planner_provider.spec.expansion import expand, judge_template
@@ -25,6 +25,9 @@ from planner_provider.spec.selection import files_for_plan
 from planner_provider.spec.sources import Progress, SourceFile
 from planner_provider.spec.subject import OPENSLO_API, PLANNER_API, Key, Subject, file_diagnostic
 from planner_provider.spec.templates import holes_outside
+
+if TYPE_CHECKING:
+    from planner_provider.spec.ics import ImportedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ class Entry:
     source: SourceFile
     model: Any = None
     companions: list[str] = field(default_factory=list)
+    imported: dict[tuple[str, str], tuple[ImportedEvent, ...]] = field(default_factory=dict)
+    """Events of iCalendar files, by file and zone."""
     borrowed: list[Diagnostic] = field(default_factory=list)
     """Errors of other documents without which this one cannot be used."""
 
@@ -250,10 +255,16 @@ class _Loader:
             else:
                 entry.companions.append(loaded.name)
                 self.inline(entry, companion.path, loaded)
+                if companion.what == "iCalendar":
+                    from planner_provider.spec.calendars import import_events
+
+                    import_events(subject, companion, loaded.text, entry.imported)
 
     def inline(self, entry: Entry, path: tuple[str | int, ...], loaded: Loaded) -> None:
-        if path[-1] == "file" and entry.subject.key and entry.subject.key.kind == "Plan":
-            entry.subject.replace(with_statement(entry.subject.data, path, loaded.text))
+        kind = entry.subject.key.kind if entry.subject.key else ""
+        if path[-1] == "file" and kind in {"Plan", "Fleet"}:
+            key = "statement" if kind == "Plan" else "text"
+            entry.subject.replace(with_text(entry.subject.data, path, loaded.text, key))
 
     def borrow(self, entry: Entry) -> None:
         """A plan cannot be used while something that it cannot do without is broken."""
@@ -349,7 +360,14 @@ def catalog_of(entries: Iterable[Entry]) -> Catalog:
         if key is None or entry.model is None or entry.subject.has_errors or entry.borrowed:
             continue
         collected[names[key.api, key.kind]][key.name] = entry.model
-    return Catalog(**{name: dict(sorted(found.items())) for name, found in collected.items()})
+    documents = {name: dict(sorted(found.items())) for name, found in collected.items()}
+    imported = {
+        (entry.subject.key.name, *file): events
+        for entry in entries
+        if entry.subject.key is not None
+        for file, events in entry.imported.items()
+    }
+    return Catalog(**documents, imported=imported)
 
 
 def _names(index: Index, phantoms: Iterable[Key]) -> dict[tuple[str, str], frozenset[str]]:

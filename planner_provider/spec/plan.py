@@ -41,10 +41,10 @@ ActionName = Literal[
     "operator", "gate", "approval", "wait", "flag", "scale", "verify", "notify", "plan",
 ]  # fmt: skip
 ACTION_NAMES: tuple[str, ...] = ActionName.__args__  # type: ignore[attr-defined]
-NOT_YET = frozenset({"patch", "backfill", "plan"})
+NOT_YET = frozenset({"plan"})
 AVAILABLE_ACTIONS = frozenset(ACTION_NAMES) - NOT_YET
 """Actions that this release can run. The others compile, and are refused before a run starts."""
-AUTO_ROLLBACK = frozenset({"canary", "blue_green", "deploy", "flag", "scale"})
+AUTO_ROLLBACK = frozenset({"canary", "blue_green", "deploy", "flag", "scale", "patch"})
 """Actions that know how to undo themselves (``rollback: auto``)."""
 READ_ONLY_ACTIONS = frozenset({"gate", "approval", "wait", "verify", "notify"})
 """Actions that change nothing in production, so there is nothing to undo."""
@@ -199,6 +199,8 @@ class Step(ActionHolder):
     """What the step is for, in one sentence."""
     after: tuple[StepId, ...] | None = None
     """Steps that must be done first. Left out: the step before. Empty: none."""
+    service: Name | None = None
+    """The service (kind ``Service``) that the step changes: locked, and what `order` goes by."""
     timeout: PositiveDuration | None = None
     retries: Retries | None = None
     pool: Annotated[Text, form(r"^[\w. -]{1,200}$(?!\n)")] | None = None
@@ -247,8 +249,12 @@ class Schedule(Model):
     calendar: Name | None = None
     needs: PositiveDuration | None = None
     """Time that must be left before the window's cutoff when the plan starts."""
+    catch_up: Literal["latest", "none"] = "latest"
+    """Openings at which nothing could start the plan: start it late in the latest one, if the work
+    still fits into that; or wait for the next one."""
     at_end: Literal["finish", "stop_after_step", "abort"] = "finish"
-    """What happens to work that still runs when the window ends."""
+    """What happens to work that still runs when the window ends: it goes on to its end; the step
+    that runs is the last one; or the run is stopped. A plan that is cut short is rolled back."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -258,8 +264,10 @@ class Schedule(Model):
             raise PydanticCustomError(
                 "one_of", "`timezone` belongs to `cron`; a calendar has its own"
             )
-        if self.calendar is None and (self.needs is not None or self.at_end != "finish"):
-            raise PydanticCustomError("one_of", "`needs` and `at_end` belong to `calendar`")
+        if self.calendar is None and self.model_fields_set & {"needs", "catch_up", "at_end"}:
+            raise PydanticCustomError(
+                "one_of", "`needs`, `catch_up` and `at_end` belong to `calendar`"
+            )
         return self
 
 
@@ -297,9 +305,31 @@ class PlanSpec(Model):
     guards: Guards = Field(default_factory=Guards)
     approval: Approval | None = None
     defaults: StepDefaults = Field(default_factory=StepDefaults)
+    order: Literal["listed", "dependencies"] = "listed"
+    """``dependencies``: steps of a service come after those of the services that it depends on;
+    services that do not depend on each other go on side by side. A step without a service comes
+    after all that stand before it, and before all that stand after it."""
     steps: tuple[Step, ...] = Field(min_length=1, max_length=500)
     verify: Verify | None = None
     """Checked after the last step, and again after a rollback."""
+
+    @model_validator(mode="after")
+    def _one_order(self) -> Self:
+        if self.order == "dependencies":
+            explicit = [step.id for step in self.steps if step.after is not None]
+            if explicit:
+                raise PydanticCustomError(
+                    "one_of",
+                    "with `order: dependencies` the order follows from the services, so no step "
+                    "may say `after`: {steps}",
+                    {"steps": ", ".join(explicit)},
+                )
+            if not any(step.service for step in self.steps):
+                raise PydanticCustomError(
+                    "one_of",
+                    "`order: dependencies` goes by the `service` of the steps, and none has one",
+                )
+        return self
 
 
 class PlanMetadata(Model):

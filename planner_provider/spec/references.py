@@ -113,9 +113,14 @@ def _held(
             continue
         yield Action((*path, name), name, data, step, is_rollback)
         if name == "patch":
-            for index, entry in enumerate(as_list(data.get("per_target"))):
-                inner = (*path, name, "per_target", index)
-                yield from _held(as_mapping(entry), inner, step, is_rollback=is_rollback)
+            for key in ("per_target", "undo"):
+                for index, entry in enumerate(as_list(data.get(key))):
+                    inner = (*path, name, key, index)
+                    held = as_mapping(entry)
+                    yield from _held(held, inner, step, is_rollback=is_rollback or key == "undo")
+                    by = as_mapping(as_mapping(held.get("reboot")).get("by"))
+                    where = (*inner, "reboot", "by")
+                    yield from _held(by, where, step, is_rollback=is_rollback)
         elif name == "backfill":
             inner = (*path, name, "chunks")
             chunks = as_mapping(data.get("chunks"))
@@ -169,6 +174,8 @@ def _plan(
         yield from _named((*top, "touches", index, "service"), service, "Service", essential=False)
     for index, step in enumerate(as_list(spec.get("steps"))):
         yield from _slos((*top, "steps", index, "guards"), as_mapping(step).get("guards"))
+        service = as_mapping(step).get("service")
+        yield from _named((*top, "steps", index, "service"), service, "Service", essential=False)
     for action in actions:
         yield from _of_action(action)
 
@@ -182,10 +189,13 @@ def _of_action(action: Action) -> Iterator[Reference]:
         yield from _slos((*path, "analysis"), data.get("analysis"), "compare")
     elif action.name == "patch":
         yield from _named((*path, "fleet"), data.get("fleet"), "Fleet")
-        yield from _slos((*path, "between_waves"), data.get("between_waves"))
+        between = as_mapping(data.get("between_waves"))
+        yield from _slos((*path, "between_waves"), between)
+        yield from _approval((*path, "between_waves", "approval"), between.get("approval"))
     elif action.name == "backfill":
         signal = as_mapping(as_mapping(data.get("throttle")).get("signal"))
         where = (*path, "throttle", "signal", "slo")
+        yield from _named((*path, "calendar"), data.get("calendar"), "Calendar")
         yield from _named(where, signal.get("slo"), "SLO", api=OPENSLO_API)
     elif action.name == "notify":
         yield from _teams((*path, "to"), data.get("to"))
@@ -204,6 +214,14 @@ def _service(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:
 
 def _team(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:
     yield from _teams((*top, "escalation"), spec.get("escalation"))
+
+
+def _calendar(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:
+    for index, name in enumerate(as_list(spec.get("requires"))):
+        yield from _named((*top, "requires", index), name, "Calendar")
+    for index, freeze in enumerate(as_list(spec.get("freezes"))):
+        path = (*top, "freezes", index, "calendar")
+        yield from _named(path, as_mapping(freeze).get("calendar"), "Calendar")
 
 
 def _slo(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:
@@ -253,6 +271,7 @@ def _openslo(path: SpecPath, name: Any, kind: str) -> Iterator[Reference]:
 _FINDERS: dict[tuple[str, str], Callable[..., Iterator[Reference]]] = {
     (PLANNER_API, "Plan"): _plan,
     (PLANNER_API, "PlanTemplate"): _plan,
+    (PLANNER_API, "Calendar"): _calendar,
     (PLANNER_API, "Service"): _service,
     (PLANNER_API, "Team"): _team,
     (OPENSLO_API, "SLO"): _slo,

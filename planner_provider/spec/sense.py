@@ -8,8 +8,10 @@ from planner_provider.spec.actions import Approval, Verify, Wait
 from planner_provider.spec.base import Model
 from planner_provider.spec.diagnostics import SpecPath, format_path
 from planner_provider.spec.plan import ActionHolder, Plan, Step
+from planner_provider.spec.rollouts import check_rollouts, patch_times
 from planner_provider.spec.subject import Subject
 from planner_provider.spec.values import format_duration
+from planner_provider.spec.workloads import Patch
 
 
 def check_sense(subject: Subject, model: Model) -> None:
@@ -19,12 +21,18 @@ def check_sense(subject: Subject, model: Model) -> None:
         _approvals(subject, model)
         _timeouts(subject, model)
         _touches(subject, model)
+        _backfills(subject, model)
+        check_rollouts(subject, model)
         return
     kind = subject.key.kind if subject.key else ""
     if kind == "Calendar":
         from planner_provider.spec.calendars import check_calendar
 
         check_calendar(subject, model)
+    elif kind == "Fleet":
+        from planner_provider.spec.rollouts import check_fleet
+
+        check_fleet(subject, model)
 
 
 def _availability(subject: Subject, plan: Plan) -> None:
@@ -95,6 +103,8 @@ def _timeouts(subject: Subject, plan: Plan) -> None:
 def _least_time(step: ActionHolder | Step) -> tuple[timedelta | None, SpecPath]:
     """The time that an action may take by its own words, and the key that says so."""
     action = step.action
+    if isinstance(action, Patch):
+        return max(patch_times(action), key=lambda found: found[0], default=(None, ()))
     if isinstance(action, Wait):
         return action.for_, ("for",)
     if isinstance(action, Verify):
@@ -121,3 +131,14 @@ def _touches(subject: Subject, plan: Plan) -> None:
                 "keep one of the two",
             )
         seen.setdefault(touch.uri, index)
+
+
+def _backfills(subject: Subject, plan: Plan) -> None:
+    for index, step in enumerate(plan.spec.steps):
+        if step.backfill is not None and step.backfill.dag == plan.metadata.name:
+            subject.report(
+                "PLN414",
+                ("spec", "steps", index, "backfill", "dag"),
+                f"`{step.backfill.dag}` is the DAG of this plan itself",
+                "name the DAG whose partitions are to run again",
+            )

@@ -42,6 +42,10 @@ def _of_action(path: SpecPath, holder: ActionHolder) -> Iterator[tuple[SpecPath,
         yield from _listed((*path, "analysis", "compare"), analysis.compare)
     if holder.patch:
         yield from _listed((*path, "between_waves", "slos"), holder.patch.between_waves.slos)
+        for key in ("per_target", "undo"):
+            for index, entry in enumerate(getattr(holder.patch, key)):
+                if entry.verify:
+                    yield from _listed((*path, key, index, "verify", "slos"), entry.verify.slos)
     throttle = holder.backfill.throttle if holder.backfill else None
     if throttle and throttle.signal and throttle.signal.slo:
         yield (*path, "throttle", "signal", "slo"), throttle.signal.slo

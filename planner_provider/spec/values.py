@@ -281,17 +281,11 @@ Cron = Annotated[StrictStr, Field(max_length=200), AfterValidator(_cron)]
 
 @lru_cache(maxsize=1024)
 def _rrule_problem(value: str) -> str | None:
-    from dateutil.rrule import rrulestr
+    from planner_provider.spec.recurrence import parse_rule
 
-    if "DTSTART" in value.upper() or "\n" in value:
-        return "an rrule holds the rule alone; the start goes into `dtstart`"
-    if re.search(r"FREQ=(SECONDLY|MINUTELY)", value, re.IGNORECASE):
-        return "windows repeat hourly at most; SECONDLY and MINUTELY are refused"
     try:
-        rrulestr(value, dtstart=datetime(2026, 1, 1))  # noqa: DTZ001 - a wall time, by C2
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        if "UNTIL" in value.upper() and "tz" in str(error).lower():
-            return None  # UNTIL in UTC beside a local start: the window engine converts it
+        parse_rule(value)
+    except ValueError as error:
         return f"'{value}' is not a recurrence rule (RFC 5545): {error}"
     return None
 

@@ -49,10 +49,16 @@ _WAYS = {
         "windows last PT4H or PT90M (elapsed time), or P1D or P2W (calendar days)",
     r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)":
         'a wall-clock time looks like "04:30", in quotes',
+    r"^((1st|2nd|3rd|4th|5th|last) "
+    r"(mon(day)?|tue(sday)?|wed(nesday)?|thu(rsday)?|fri(day)?|sat(urday)?|sun(day)?)"
+    r"|last day|(0?[1-9]|[12]\d|3[01])(st|nd|rd|th)?)$(?!\n)":
+        "a day of the month is 2nd tuesday, last friday, last day or 15th",
     r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$(?!\n)":
         "a country is DE, a subdivision DE-BY (ISO 3166)",
     r"^[\w.@-]+$(?!\n)":
         "a user name has letters, digits, dots, dashes, underscores and @",
+    r"^CVE-\d{4}-\d{4,}$(?!\n)":
+        "vulnerabilities are named by their CVE, such as CVE-2026-12345",
     r"^[\w.@:/-]{1,253}$(?!\n)":
         "a target name has letters, digits and . @ : / - _",
     r"^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$(?!\n)":

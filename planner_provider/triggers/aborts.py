@@ -1,6 +1,7 @@
 """Whether there is use in waiting on: one query for all triggers of a process.
 
-There is none when a person stopped the run, or when another step of it failed for good.
+There is none when a person or the end of its window stopped the run, or when another step of it
+failed for good.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
@@ -28,10 +29,15 @@ async def abort_of(plan_id: str) -> datetime | None:
     Raises ``UnavailableError`` if the ledger does not answer.
     """
     settings = load_settings()
-    aborts = await asked_once(
-        ("aborts", settings.sql_alchemy_conn), EVERY, lambda: open_ledger().open_stops()
-    )
+    aborts = await asked_once(("aborts", settings.sql_alchemy_conn), EVERY, _stops)
     return aborts.get(plan_id)
+
+
+def _stops() -> dict[str, datetime]:
+    """The runs that were stopped; those whose window has ended meanwhile are stopped first."""
+    ledger = open_ledger()
+    ledger.end_windows(datetime.now(UTC))
+    return ledger.open_stops()
 
 
 class AbortWatch:

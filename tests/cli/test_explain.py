@@ -35,3 +35,19 @@ def test_errors(here: Path) -> None:
     ended = planner("explain", "bad.yaml")
     assert (ended.code, ended.out) == (1, "")
     assert "did you mean 'summary'" in ended.err
+
+
+def test_next_starts_come_from_the_calendar(here: Path) -> None:
+    calendar = (
+        "---\napiVersion: planner/v1\nkind: Calendar\nmetadata: {name: nights}\nspec:\n"
+        "  timezone: Europe/Berlin\n"
+        '  windows: [{dtstart: 2020-01-01T22:00, rrule: "FREQ=DAILY", duration: PT4H}]\n'
+    )
+    schedule = "  schedule: {calendar: nights, needs: 1h}\n  steps:"
+    (here / "plan.yaml").write_text(GOOD.replace("  steps:", schedule) + calendar)
+    starts = json.loads(planner("explain", "plan.yaml", "-f", "json").out)["next_starts"]
+    assert len(starts) == 3
+    assert all(" 22:00 CE" in start for start in starts)
+    assert "at each opening of calendar nights, if 1h are left" in planner(
+        "explain", "plan.yaml"
+    ).out.replace("\n", " ").replace("  ", " ")

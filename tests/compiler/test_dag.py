@@ -66,20 +66,39 @@ def edges(dag: DAG) -> set[tuple[str, str]]:
 
 
 def ids(graph: PlanGraph, task_id: str) -> list[str]:
-    """The task ids of a task of the graph, one after the other."""
-    return [f"{task_id}.{part.id}" for part in graph.by_id[task_id].parts] or [task_id]
+    """The task ids of a task of the graph, one after the other, without mapped ones."""
+    parts = graph.by_id[task_id].parts
+    return [f"{task_id}.{part.id}" for part in parts if not part.each] or [task_id]
+
+
+def mapped(graph: PlanGraph) -> set[str]:
+    """The task ids of what is done for each item; tests/compiler/test_parts.py is about these."""
+    return {
+        f"{task.id}.{part.id}.{inner.id}"
+        for task in graph.tasks
+        for part in task.parts
+        for inner in part.each
+    }
 
 
 def test_tasks_and_edges_are_those_of_the_graph(graph: PlanGraph) -> None:
     dag = build_dag(graph)
-    assert set(dag.task_ids) == {made for task_id in graph.by_id for made in ids(graph, task_id)}
+    plain = {made for task_id in graph.by_id for made in ids(graph, task_id)}
+    assert set(dag.task_ids) == plain | mapped(graph)
     drawn = {
         (ids(graph, edge.upstream)[-1], ids(graph, edge.downstream)[0]) for edge in graph.edges
     }
     for task_id in graph.by_id:
         drawn |= set(pairwise(ids(graph, task_id)))
     cleans_up = {(task.teardown_of, task.id) for task in graph.tasks if task.teardown_of}
-    assert edges(dag) == drawn | cleans_up
+    with_items = {t.id for t in graph.tasks if any(part.each for part in t.parts)}
+    inside = {
+        (up, down)
+        for up, down in edges(dag)
+        if any(up.startswith(f"{t}.") and down.startswith(f"{t}.") for t in with_items)
+    }
+    of_items = {pair for t in with_items for pair in pairwise(ids(graph, t))}
+    assert edges(dag) - inside == (drawn | cleans_up) - inside - of_items
 
 
 def test_teardowns_setups_and_trigger_rules_are_those_of_the_graph(graph: PlanGraph) -> None:

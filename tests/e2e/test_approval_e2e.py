@@ -209,7 +209,7 @@ def test_an_approver_says_yes_and_the_step_acts(stage: Stage) -> None:
     assert detail["responded_by_user"]["id"] == "alice", "Airflow has its own record"
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in (2, 3))])
 def test_an_answer_in_the_first_second_is_not_lost(stage: Stage, number: int) -> None:
     run = stage.start("one", quiet=0)
     stage.answer("alice", "one", run)
@@ -219,6 +219,7 @@ def test_an_answer_in_the_first_second_is_not_lost(stage: Stage, number: int) ->
     assert answer.user == "alice"
 
 
+@pytest.mark.soak
 def test_two_people_are_two_people(stage: Stage) -> None:
     run = stage.start("two", "approve_2")
     stage.answer("alice", "two", run, "approve_1")
@@ -366,6 +367,7 @@ def test_a_rule_approves_what_is_not_risky(stage: Stage) -> None:
     assert (answer.via, answer.user) == ("rule", "rule:auto_approve")
 
 
+@pytest.mark.soak
 def test_by_hand_without_a_ledger(stage: Stage) -> None:
     run = stage.start("by_hand", "ask")
     assert stage.detail("by_hand", run, "ask")["subject"] == f"Go on with {run}?"
@@ -377,6 +379,7 @@ def test_by_hand_without_a_ledger(stage: Stage) -> None:
     assert stage.end("by_hand", run) == "success"
 
 
+@pytest.mark.soak
 def test_a_sensor_of_another_dag_waits_for_it(stage: Stage) -> None:
     run = stage.start("one")
     plan_id = stage.plan_id("one", run)

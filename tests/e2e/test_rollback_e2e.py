@@ -83,6 +83,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield Stage(airflow, Ledger(f"sqlite:///{home / 'planner.db'}"), dags)
 
 
+@pytest.mark.soak
 def test_all_steps_done_is_success_and_runs_no_compensation(stage: Stage) -> None:
     run = stage.start("five")
     assert stage.end("five", run) == "success"
@@ -144,6 +145,7 @@ def test_a_failed_step_goes_on_where_it_stopped_when_acquire_is_cleared(stage: S
     assert stage.began(run).count("s3 begins") == 4, "two tries, cleared, two tries"
 
 
+@pytest.mark.soak
 def test_a_running_step_marked_success_does_not_count_as_done(stage: Stage) -> None:
     run = stage.start("five", s2="slow")
     stage.wait_until(lambda: "s2 begins" in stage.began(run))
@@ -157,6 +159,7 @@ def test_a_running_step_marked_success_does_not_count_as_done(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])
+@pytest.mark.soak
 def test_a_run_whose_state_is_set_by_hand_is_rolled_back(stage: Stage, state: str) -> None:
     run = stage.start("five", s2="slow")
     stage.wait_until(lambda: "s2 begins" in stage.began(run))
@@ -195,6 +198,7 @@ def test_a_plan_that_is_changed_under_way_goes_no_further(stage: Stage) -> None:
     assert stage.outcome("changing", run)[0] is Outcome.SUCCEEDED
 
 
+@pytest.mark.soak
 def test_what_is_not_available_blocks_before_anything_is_touched(stage: Stage) -> None:
     run = stage.start("missing")
     assert stage.end("missing", run) == "failed"
@@ -207,6 +211,7 @@ def test_what_is_not_available_blocks_before_anything_is_touched(stage: Stage) -
     assert "action canary of step s1" in reason
 
 
+@pytest.mark.soak
 def test_a_decision_that_is_too_old_expires(stage: Stage) -> None:
     run = stage.start("expiring")
     assert stage.end("expiring", run) == "failed"
@@ -214,6 +219,7 @@ def test_a_decision_that_is_too_old_expires(stage: Stage) -> None:
     assert stage.outcome("expiring", run)[0] is Outcome.EXPIRED
 
 
+@pytest.mark.soak
 def test_a_compensation_that_fails_is_rollback_failed_and_others_still_run(stage: Stage) -> None:
     run = stage.start("five", **{"s3": "fail", "undo s2": "fail"})
     assert stage.end("five", run) == "failed"
@@ -224,6 +230,7 @@ def test_a_compensation_that_fails_is_rollback_failed_and_others_still_run(stage
     assert "undo s2 fails for good" in reason
 
 
+@pytest.mark.soak
 def test_two_plans_that_touch_the_same_do_not_act_together(stage: Stage) -> None:
     first = stage.start("five", s1="slow")
     stage.wait_until(lambda: "s1 begins" in stage.began(first))
@@ -239,6 +246,7 @@ def test_two_plans_that_touch_the_same_do_not_act_together(stage: Stage) -> None
     assert stage.outcome("other", second)[0] is Outcome.SUCCEEDED
 
 
+@pytest.mark.soak
 def test_a_killed_supervisor_takes_its_step_along_and_the_next_try_resumes(stage: Stage) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("PDEATHSIG is Linux only")

@@ -271,6 +271,7 @@ def test_guards_that_refuse_block_at_the_first_try(stage: Stage) -> None:
     assert run.world() == []
 
 
+@pytest.mark.soak
 def test_guards_that_cannot_be_asked_are_tried_again(stage: Stage) -> None:
     stage.server.answer = unreachable
     run = stage.start("guarded")
@@ -327,7 +328,7 @@ def test_an_approval_half_way_that_is_refused_undoes_what_was_done(stage: Stage)
     [
         ("asked", "approve"),
         pytest.param("midway", "execute.ask", marks=pytest.mark.soak),
-        ("gated", "execute.gate"),
+        pytest.param("gated", "execute.gate", marks=pytest.mark.soak),
         ("shifted", "execute.shift.w20"),
     ],
 )
@@ -361,6 +362,7 @@ def test_a_breach_takes_a_canary_back_and_does_not_hold_up_its_rollback(stage: S
     assert stage.sandbox.service("checkout").canary is None
 
 
+@pytest.mark.soak
 def test_a_step_marked_failed_while_it_acts_is_undone(stage: Stage) -> None:
     with stage.slowed(15):
         run = stage.start("slow")

@@ -18,6 +18,7 @@ WORDS = {
     "20%": "21%", "10%": "11%", "5%": "6%",
     "50%": "51%", "100%": "99%", "+50%": "+51%", "2026-11-01T00:00Z": "2026-11-02T00:00Z",
     "2026-11-08T00:00Z": "2026-11-09T00:00Z", "2026-12-01T00:00Z": "2026-12-02T00:00Z",
+    "delete": "keep", "stop": "leave", "unpause": "wait", "70%": "71%", "queue": "level",
     "0 2 * * 1": "0 3 * * 1", "team:team-shop": "log",
 }  # fmt: skip
 """Words that may only be replaced by certain others."""
@@ -48,6 +49,10 @@ def other_values(value: Any) -> Iterator[Any]:
             yield WORDS[value]
         if value == "auto":
             yield "none"
+        if value == "none":
+            yield "latest"
+        if value == "hold":
+            yield "back_off"
         if value[:-1].isdigit() and value[-1] in "smhd":
             yield f"{int(value[:-1]) + 1}{value[-1]}"
         yield f"{value}x"

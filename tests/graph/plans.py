@@ -11,11 +11,21 @@ import yaml
 from planner_provider.graph.build import build_graph
 from planner_provider.graph.model import PlanGraph
 from planner_provider.spec.folder import Catalog, PlanDocument
-from planner_provider.spec.kinds import Team
+from planner_provider.spec.kinds import Fleet, Team
 from planner_provider.spec.plan import Plan
 
 HERE = Path(__file__).parent
 EVERY_FIELD: dict[str, Any] = yaml.safe_load((HERE / "every_field.yaml").read_text())
+
+
+NODES = Fleet.model_validate(
+    {
+        "apiVersion": "planner/v1",
+        "kind": "Fleet",
+        "metadata": {"name": "nodes"},
+        "spec": {"kubernetes_nodes": {"selector": "pool=web"}},
+    }
+)
 
 
 def catalog(**connections: list[str]) -> Catalog:
@@ -31,7 +41,7 @@ def catalog(**connections: list[str]) -> Catalog:
         )
         for name, notify in connections.items()
     }
-    return Catalog(teams=teams)
+    return Catalog(teams=teams, fleets={"nodes": NODES})
 
 
 TEAMS = catalog(team_shop=["chat_shop"])

@@ -51,7 +51,8 @@ def test_a_plan_with_everything() -> None:
 def test_what_must_happen_anyway_is_a_teardown() -> None:
     graph = graph_of(every_field())
     anyway = {
-        TaskKind.DECIDE, TaskKind.UNDO, TaskKind.VERIFY_ROLLBACK, TaskKind.RELEASE, TaskKind.FINISH,
+        TaskKind.DECIDE, TaskKind.UNDO, TaskKind.TIDY, TaskKind.VERIFY_ROLLBACK,
+        TaskKind.RELEASE, TaskKind.FINISH,
     }  # fmt: skip
     for task in graph.tasks:
         expected = "begin" if task.kind is TaskKind.FINISH else "acquire"

@@ -127,6 +127,26 @@ def test_words_reach_a_shell_as_they_are(words: list[str]) -> None:
         assert run_bash(f"say {shell_word(text)}", PARAM_X="V*$") == [value]
 
 
+def test_backfill_of_a_dag() -> None:
+    action = {
+        "dag": "orders", "from": "{{ params.begin }}", "to": "2026-11-08T00:00Z",
+        "order": "newest_first", "reprocess": "failed", "conf": {"reason": "an 'outage'"},
+        "throttle": {"start": 2},
+    }  # fmt: skip
+    found = commands(
+        ActionHolder.model_validate({"backfill": action}), Connections(), "plan-step_1"
+    )
+    assert len(found) == 1
+    said = run_bash('airflow() { say "$@"; }\n' + found[0].text, PARAM_BEGIN="2026-11-01T00:00Z")
+    assert said == [
+        "backfill", "create", "--dag-id", "orders",
+        "--from-date", "2026-11-01T00:00Z", "--to-date", "2026-11-08T00:00:00+00:00",
+        "--max-active-runs", "2", "--reprocess-behavior", "failed",
+        "--dag-run-conf", json.dumps({"reason": "an 'outage'"}), "--run-backwards",
+    ]  # fmt: skip
+    assert "give the last date before" in found[0].lead
+
+
 def test_connections_never_share_a_variable() -> None:
     known = Connections()
     names = [known.variable("http", name) for name in ("a-b", "a.b", "a_b", "1x", "a-b")]

@@ -63,7 +63,7 @@ def test_what_must_hold_for_each_step() -> None:
         "they stay so for 10m",
         "at least 10% of the error budget is left",
     )
-    assert len(plan.cannot_run) > 5
+    assert len(plan.cannot_run) > 1
     text = explanation_text(plan)
     assert text.index("CANNOT RUN YET") < text.index("STEPS")
 

@@ -39,7 +39,7 @@ def graph_from_file(name: str) -> PlanGraph:
 
 
 @pytest.mark.parametrize("suffix", RENDERINGS)
-@pytest.mark.parametrize("name", ["traffic-shift", "not-available"])
+@pytest.mark.parametrize("name", ["traffic-shift", "not-available", "patch-rollout"])
 def test_rendering(name: str, suffix: str) -> None:
     found = RENDERINGS[suffix](graph_from_file(name))
     path = GOLDEN / f"{name}{suffix}"

@@ -42,7 +42,7 @@ STATUS = {"kind": "Status", "message": "said"}
         (422, {"message": "the server rejected our request due to an error in our request"},
          ConflictError),
         (422, {"message": "Deployment is invalid: said"}, RefusedError),
-        (429, STATUS, UnavailableError),
+        (429, STATUS, kubernetes.BusyError),
         (500, b"said", UnavailableError),
         (504, STATUS, UnavailableError),
         (200, b"{\"half\": ", UnavailableError),

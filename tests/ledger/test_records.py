@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -19,7 +18,6 @@ from planner_provider.ledger.rows import (
     ApprovalRequest,
     ApprovalState,
     Course,
-    Throttle,
 )
 from tests.ledger.cases import DIGEST, NOW, Run, later
 
@@ -281,21 +279,3 @@ class TestAuthority:
         assert run.begin("verify", ActRole.CHECK, at=later(4000)).permit is Permit.GRANTED
         run.wind_up(Course.UNDO)
         assert run.begin("s1", ActRole.UNDO, at=later(4000)).permit is Permit.GRANTED
-
-
-class TestThrottles:
-    def test_it_is_set_and_changed(self, ledger: Ledger) -> None:
-        first = Throttle("batch", "p", 10, 1, 50, "ada", NOW)
-        assert ledger.throttle("p", "batch") is None
-        ledger.set_throttle(first)
-        ledger.set_throttle(replace(first, limit=2.5, changed_by="bob", changed_at=later(1)))
-        ledger.set_throttle(replace(first, name="api"))
-        found = ledger.throttle("p", "batch")
-        assert found == replace(first, limit=2.5, changed_by="bob", changed_at=later(1))
-        assert [t.name for t in ledger.throttles_of("p")] == ["api", "batch"]
-        assert [e.what for e in ledger.audit_of("p")] == ["throttle.set"] * 3
-
-    @pytest.mark.parametrize("limit", [0.5, 51, float("nan")])
-    def test_a_limit_out_of_its_bounds_is_refused(self, ledger: Ledger, limit: float) -> None:
-        with pytest.raises(ValueError, match="not between"):
-            ledger.set_throttle(Throttle("batch", "p", limit, 1, 50, "ada", NOW))

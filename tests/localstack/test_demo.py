@@ -85,6 +85,7 @@ def test_a_plan_that_succeeds(root: Path, temp: Path) -> None:
     assert set(psutil.Process().children(recursive=True)) == before
 
 
+@pytest.mark.soak
 def test_a_plan_that_does_not_succeed(root: Path, temp: Path) -> None:
     made, out = demo(root, plan="bad")
     assert made.run() == 1
@@ -94,6 +95,7 @@ def test_a_plan_that_does_not_succeed(root: Path, temp: Path) -> None:
     assert list(temp.iterdir()) == []
 
 
+@pytest.mark.soak
 def test_a_file_that_cannot_be_imported(root: Path, temp: Path) -> None:
     broken = root / "dags" / "broken.py"
     broken.write_text("# a dag for airflow\nraise ValueError('spec.yaml:3:5: no such step')\n")

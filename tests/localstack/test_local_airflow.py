@@ -160,7 +160,9 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path, cache: P
     assert [process for process in left if is_alive(process)] == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGKILL]
+)
 def test_nothing_is_left_when_the_owner_is_killed(
     tmp_path: Path, cache: Path, number: signal.Signals
 ) -> None:

@@ -205,14 +205,11 @@ def test_operators_are_allowed_by_name_or_by_prefix() -> None:
         )
 
 
-BACKFILL = (
-    "- id: again\n"
-    "  backfill: {dag: orders, from: 2026-11-01T00:00Z, to: 2026-11-02T00:00Z}\n"
-    "  rollback: none\n"
-)
+SUB_PLAN = "- id: again\n  plan: {name: other}\n"
 
 
 def test_what_cannot_run_yet_is_a_warning_and_the_plan_is_valid() -> None:
-    result = loaded(plan(CHECK + BACKFILL))
+    other = plan(CHECK).replace("release", "other")
+    result = loaded(plan(CHECK + SUB_PLAN) + "---\n" + other)
     assert codes(result) == ["PLN406"]
-    assert result.plan_names == ("release",)
+    assert result.plan_names == ("other", "release")

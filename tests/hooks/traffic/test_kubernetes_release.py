@@ -10,7 +10,7 @@ from planner_provider.errors import (
     RefusedError,
     UnavailableError,
 )
-from planner_provider.hooks.kubernetes import JSON_PATCH, STRATEGIC
+from planner_provider.hooks.kubernetes import JSON_PATCH, STRATEGIC, BusyError
 from tests.hooks.kubernetes_emulator import Asked, Cluster, deployment
 from tests.hooks.traffic.shop import (
     DEPLOYMENT,
@@ -144,7 +144,7 @@ class TestDeploy:
             (401, MisconfiguredError, "Renew the credentials"),
             (403, RefusedError, "RBAC"),
             (422, RefusedError, "is invalid"),
-            (429, UnavailableError, "429"),
+            (429, BusyError, "429"),
             (503, UnavailableError, "503"),
         ],
     )

@@ -1,0 +1,2 @@
+-- Undoes orders_snapshot.sql.
+DROP TABLE orders_snapshot

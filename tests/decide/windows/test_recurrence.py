@@ -1,0 +1,52 @@
+"""Occurrences near a query are those that dateutil finds from the start on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from dateutil.rrule import rrulestr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from planner_provider.decide.windows.local_time import naive, wall
+from planner_provider.decide.windows.recurrence import Recurrence
+from planner_provider.spec.recurrence import parse_rule
+from tests.decide.windows.worlds import rules
+
+HORIZON = datetime(2045, 1, 1)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rule=rules(),
+    count=st.sampled_from(["", "", ";COUNT=1", ";COUNT=7", ";COUNT=150"]),
+    start=st.datetimes(datetime(2015, 1, 1), datetime(2020, 1, 1)),
+    ahead=st.integers(-40, 1500),
+    length=st.integers(1, 400),
+)
+def test_it_finds_what_dateutil_finds(
+    rule: str, count: str, start: datetime, ahead: int, length: int
+) -> None:
+    start = start.replace(second=0, microsecond=0)
+    first = start + timedelta(days=ahead)
+    last = first + timedelta(days=length)
+    week_start = "" if "WKST" in rule else ";WKST=MO"
+    # UNTIL ends a rule that would be sought in vain for ever.
+    end = "" if count else f";UNTIL={last:%Y%m%dT%H%M%S}"
+    try:
+        all_of_it = rrulestr(rule + week_start + count + end, dtstart=start)
+    except ValueError:  # hours that an interval never meets
+        all_of_it = iter(())
+    expected = [
+        at for at in takewhile(lambda at: at < min(last, HORIZON), all_of_it) if at >= first
+    ]
+    found = Recurrence(parse_rule(rule + count), wall(start)).between(wall(first), wall(last))
+    assert [naive(value) for value in found] == expected
+
+
+def test_a_numbered_and_a_plain_weekday_are_both_meant() -> None:
+    rule = parse_rule("FREQ=MONTHLY;BYDAY=MO,2TU")
+    start = wall(datetime(2026, 1, 1))
+    found = Recurrence(rule, start).between(start, wall(datetime(2026, 2, 1)))
+    assert [naive(value).day for value in found] == [5, 12, 13, 19, 26]

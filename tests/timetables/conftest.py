@@ -1,0 +1,3 @@
+"""Airflow needs a home before it is imported."""
+
+import tests.operators.airflow_context  # noqa: F401
