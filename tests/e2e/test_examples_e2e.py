@@ -74,9 +74,12 @@ class Stage:
         """What the played Prometheus says: all is well, unless the world is as a test broke it."""
         return played(answer(good=1000 if self.breach() else 9_999))(asked)
 
-    def run(self, name: str, **parameters: str) -> tuple[Outcome | None, str]:
-        """Run a plan to its end; give outcome and reason."""
-        run_id = self.airflow.api.trigger(name, parameters).run_id
+    def run(
+        self, name: str, breach: Callable[[], bool] = lambda: False
+    ) -> tuple[Outcome | None, str]:
+        """Run a plan to its end; give outcome and reason. SLOs do not hold while ``breach``."""
+        self.breach = breach
+        run_id = self.airflow.api.trigger(name, {}).run_id
         self.airflow.api.wait_for_run(name, run_id, timeout=600)
         record = run_in_ledger(self.home, name, run_id)
         return record.outcome, record.reason or ""
@@ -145,19 +148,14 @@ def connections(sandbox: Sandbox, server: Server, database: Path) -> dict[str, s
     }
 
 
-@pytest.fixture(autouse=True)
-def healthy(stage: Stage) -> None:
-    stage.breach = lambda: False
+def test_every_example_of_this_kind_is_here() -> None:
+    numbered = [file.name for file in SPECS.glob("1[2-9]0-*.yaml")]
+    assert sorted(numbered) == sorted(FILES.values())
 
 
 def unanswered(stage: Stage, service: str) -> None:
     """The next check of a service is not answered, whoever asks."""
     stage.sandbox.fault("api_error", service=service, value=CALLS_OF_A_CHECK, on="read")
-
-
-def test_every_example_of_this_kind_is_here() -> None:
-    numbered = [file.name for file in SPECS.glob("1[2-9]0-*.yaml")]
-    assert sorted(numbered) == sorted(FILES.values())
 
 
 @pytest.mark.e2e
@@ -166,8 +164,7 @@ class TestCoordinatedRelease:
 
     def test_the_last_one_is_bad_and_all_are_taken_back(self, stage: Stage) -> None:
         before = stage.versions()
-        stage.breach = lambda: stage.canary_weight("frontend") > 0
-        outcome, reason = stage.run("shop-release")
+        outcome, reason = stage.run("shop-release", lambda: stage.canary_weight("frontend") > 0)
         assert outcome is Outcome.ROLLED_BACK, reason
         assert stage.versions() == before
 
@@ -220,8 +217,9 @@ class TestFailover:
 
     def test_a_breach_sends_the_traffic_home(self, stage: Stage) -> None:
         before = stage.flag("region_west")
-        stage.breach = lambda: (stage.flag("region_west") or 0) >= 50
-        outcome, reason = stage.run("region-failover-test")
+        outcome, reason = stage.run(
+            "region-failover-test", lambda: (stage.flag("region_west") or 0) >= 50
+        )
         assert outcome is Outcome.ROLLED_BACK, reason
         assert stage.flag("region_west") == before
 
@@ -236,8 +234,9 @@ class TestExperiment:
         assert stage.flag("one_page_checkout") is None
 
     def test_harm_ends_it(self, stage: Stage) -> None:
-        stage.breach = lambda: (stage.flag("one_page_checkout") or 0) >= 50
-        outcome, reason = stage.run("one-page-checkout")
+        outcome, reason = stage.run(
+            "one-page-checkout", lambda: (stage.flag("one_page_checkout") or 0) >= 50
+        )
         assert outcome is Outcome.ROLLED_BACK, reason
         assert stage.flag("one_page_checkout") is None
 

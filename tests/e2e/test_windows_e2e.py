@@ -159,6 +159,7 @@ def test_runs_start_at_their_openings_and_stop_at_the_end(stage: Stage) -> None:
         assert len(stage.runs(name)) == 1
 
 
+@pytest.mark.soak
 def test_openings_while_nothing_ran(stage: Stage) -> None:
     """Also the dag-processor is down, so that what is written down about the next run is old."""
     opening = soon(25)
