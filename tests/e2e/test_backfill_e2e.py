@@ -176,10 +176,6 @@ class Stage:
         return list(found["dag_runs"])
 
 
-def stamp(date: str) -> str:
-    return date.replace("+00:00", "Z")
-
-
 def kill_step(stage: Stage, plan: str, run_id: str) -> None:
     """Kill the process of the backfill, and none of those that it made runs for."""
     path = f"/dags/{plan}/dagRuns/{run_id}/taskInstances/execute.load"
