@@ -99,6 +99,12 @@ class PlanRun:
     """Since when a step has failed for good, so that no other step need begin."""
     failing_steps: tuple[str, ...] = ()
     """Those that have, by their names in the journal."""
+    held_at: datetime | None = None
+    """Since when a person holds the run: no step begins until it is resumed."""
+    held_by: str | None = None
+    held_reason: str | None = None
+    trace_parent: str | None = None
+    """W3C ``traceparent`` of the run's own span, if it is traced."""
 
     @property
     def plan_id(self) -> str:

@@ -179,4 +179,8 @@ def _run(row: Row[Any]) -> PlanRun:
         abort_reason=row.abort_reason,
         failing_at=row.failing_at,
         failing_steps=tuple(row.failing_steps),
+        held_at=row.held_at,
+        held_by=row.held_by,
+        held_reason=row.held_reason,
+        trace_parent=row.trace_parent,
     )

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "planner_ledger_version"
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -82,7 +82,14 @@ PLAN_RUNS = Table(
     Column("abort_reason", Text),
     Column("failing_at", UtcDateTime),
     Column("failing_steps", JSON, nullable=False, server_default="[]"),
+    Column("held_at", UtcDateTime),
+    Column("held_by", String(250)),
+    Column("held_reason", Text),
+    Column("trace_parent", String(64)),
     UniqueConstraint("dag_id", "run_id"),
+    Index(None, "plan"),
+    Index(None, "finished_at"),
+    Index(None, "outcome"),
 )
 
 LEASES = Table(
@@ -273,6 +280,28 @@ CALENDAR_CHANGES = Table(
     sqlite_autoincrement=True,
 )
 """Freezes and overrides that people added while plans wait or run."""
+
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("plan_id", String(200), nullable=False),
+    Column("event", String(50), nullable=False),
+    Column("subject", String(250), nullable=False),
+    Column("channel", String(250), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("thread", Text),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("error", Text),
+    UniqueConstraint("plan_id", "event", "subject", "channel"),
+    Index(None, "state", "due_at"),
+    sqlite_autoincrement=True,
+)
+"""What people are told, once for each channel: written down first, then sent."""
 
 AUDIT = Table(
     "audit",

@@ -289,7 +289,8 @@ def test_an_answer_after_the_time_is_over(stage: Stage) -> None:
     with contextlib.suppress(ApiRefusedError):
         stage.answer("alice", "brief", run)  # Airflow may take it; it changes nothing
     stage.end("brief", run)
-    stage.api.set_task_state("brief", run, "approve", "success")
+    stage.api.set_task_state("brief", run, "approve", "success")  # what follows begins again
+    stage.end("brief", run)
     stage.api.clear("brief", run, ["hold"])
     over = "The time for answers was over"
     stage.refused_to_act("brief", run, "nobody answered in time", over)

@@ -1,0 +1,1 @@
+"""The Plans page: a FastAPI app that the plugin mounts under ``/planner``."""
