@@ -12,7 +12,7 @@ WORKERS ?= 2
 
 .PHONY: help
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 .PHONY: env
 env: $(STAMP) ## make the environment .venv from the lock file
@@ -25,7 +25,7 @@ demo: $(STAMP) ## run a real plan in a real Airflow and follow it; Ctrl-C ends e
 	@DIE_WITH_PARENT=1 exec $(PYTHON) -m planner_provider.localstack.demo
 
 .PHONY: check
-check: $(STAMP) ## lint, format, types, layers, and the example specs
+check: $(STAMP) frontend-check ## lint, format, types, layers, the example specs, and the Plans page
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -51,6 +51,14 @@ soak: $(STAMP) system-packages ## long fault and load runs, which `make test` le
 bench: $(STAMP) ## measure compiling against hand-written DAGs and other tools
 	$(PYTHON) -m bench compile
 
+.PHONY: frontend
+frontend: ## build the Plans page from frontend/ (Node.js 20.19 or newer)
+	@tools/frontend.sh build
+
+.PHONY: frontend-check
+frontend-check: ## check the Plans page: types, unit tests, and that what is committed is its build
+	@tools/frontend.sh check
+
 .PHONY: system-packages
 system-packages:
 	@tools/system_packages.sh
@@ -69,5 +77,5 @@ clean: ## delete what these targets made, apart from .venv and .env
 	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
-distclean: clean ## clean, and delete .venv
-	rm -rf .venv
+distclean: clean ## clean, and delete .venv and what npm installed
+	rm -rf .venv frontend/node_modules

@@ -36,7 +36,14 @@ def main() -> int:
     opening = commands.add_parser("windows", help="how fast a calendar says when it is open")
     opening.add_argument("--quick", action="store_true", help="fewer moments and years")
     opening.add_argument("--json", action="store_true", help="JSON on standard output")
+    viewing = commands.add_parser("ui", help="what the Plans page and its polling cost")
+    viewing.add_argument("--quick", action="store_true", help="200 runs, and fewer questions")
+    viewing.add_argument("--json", action="store_true", help="JSON on standard output")
     given = parser.parse_args()
+    if given.command == "ui":
+        from bench import ui
+
+        return ui.run(ui.QUICK if given.quick else ui.FULL, as_json=given.json)
     if given.command == "windows":
         from bench import windows
 

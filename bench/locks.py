@@ -3,8 +3,8 @@
 Each contender is a process with connections of its own. In ``apart`` each wants a resource that
 nobody else wants, so that only the ledger itself is shared. In ``same`` all want one resource and
 queue for it; ``acquire`` is then the transaction that gets it, and ``handover`` the time from the
-moment at which one has given it back to the moment at which the next one has it, looking every
-20 ms (Airflow's triggers look every 3 s).
+moment at which one has given it back to the moment at which the next one has it, with 400 looks a
+second of all contenders together (Airflow's triggers look every 3 s, once for all).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import platform
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +39,8 @@ QUICK = (1, 8)
 ROUNDS = 320
 """Rounds of all contenders together; each does at least five."""
 QUICK_ROUNDS = 64
-LOOK = 0.02
+LOOKS = 400
+"""Looks a second of all who wait together."""
 Measured = TypeVar("Measured")
 FORK = multiprocessing.get_context("fork")
 
@@ -87,7 +89,10 @@ def run(contenders: Sequence[int], *, rounds: int, as_json: bool) -> int:
             continue
         for count in contenders:
             with database() as url:
-                rows += _measure(name, url, count, max(5, rounds // count))
+                measured = _measure(name, url, count, max(5, rounds // count))
+            for row in measured:
+                print(_line(row), file=sys.stderr, flush=True)
+            rows += measured
     if as_json:
         print(json.dumps(_report(rows, skipped), indent=2))
     else:
@@ -127,6 +132,8 @@ def _contest(
     url: str, count: int, rounds: int, work: Callable[[str, int, int], Iterator[Measured]]
 ) -> list[list[Measured]]:
     """Let ``count`` processes work at the same time; give what each measured."""
+    global _look_every  # the processes inherit it
+    _look_every = count / LOOKS
     barrier = FORK.Barrier(count)
     pipes, processes = [], []
     for number in range(count):
@@ -158,6 +165,8 @@ def _one(
     sender.send(list(work(url, number, rounds)))
 
 
+_look_every = 0.0
+"""Seconds between two looks of one who waits."""
 _engines: dict[str, Engine] = {}
 _ledgers: dict[str, Ledger] = {}
 
@@ -190,7 +199,7 @@ def _take_and_give(url: str, number: int, rounds: int, resource: str) -> Iterato
             acquire = time.perf_counter() - begin
             if isinstance(answer, Lease):
                 break
-            time.sleep(LOOK)
+            time.sleep(_look_every)
         begin = time.perf_counter()
         ledger.release_lease(plan_id, actor="bench", now=datetime.now(UTC))
         release = time.perf_counter() - begin
@@ -255,8 +264,12 @@ def _report(rows: list[Row], skipped: list[str]) -> dict[str, object]:
 def _print(rows: list[Row], skipped: list[str]) -> None:
     print("milliseconds, p50 / p99      bare insert        acquire        release       handover")
     for row in rows:
-        columns = (row.baseline, row.acquire, row.release, row.handover)
-        shown = "".join(f"{f'{t.p50:.1f} / {t.p99:.1f}' if t else '-':>15}" for t in columns)
-        print(f"{row.database:<11}{row.scenario:<6}{row.contenders:>3} contenders{shown}")
+        print(_line(row))
     for line in skipped:
         print(f"skipped: {line}")
+
+
+def _line(row: Row) -> str:
+    columns = (row.baseline, row.acquire, row.release, row.handover)
+    shown = "".join(f"{f'{t.p50:.1f} / {t.p99:.1f}' if t else '-':>15}" for t in columns)
+    return f"{row.database:<11}{row.scenario:<6}{row.contenders:>3} contenders{shown}"

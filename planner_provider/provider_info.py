@@ -61,12 +61,16 @@ def get_provider_info() -> dict[str, Any]:
                     "planner_provider.triggers.canary",
                     "planner_provider.triggers.slo_gate",
                     "planner_provider.triggers.approval",
+                    "planner_provider.triggers.hold",
                     "planner_provider.triggers.locks",
                     "planner_provider.triggers.moment",
+                    "planner_provider.triggers.patch",
+                    "planner_provider.triggers.slots",
                     "planner_provider.triggers.window",
                 ],
             }
         ],
+        "notifications": ["planner_provider.notifications.notifier.PlannerNotifier"],
         "cli": ["planner_provider.cli.airflow_commands.airflow_commands"],
         "config": {"planner": {"description": _SECTION, "options": _OPTIONS}},
     }
@@ -119,11 +123,26 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "life_sign_seconds": _option("How often a step that acts says so in the ledger.", "float", "5"),
     "override_users": _option(
-        "Users of the operating system, parted by commas, whose `planner calendar override` opens "
-        "a closed maintenance window. Workers and triggerers read it: an override by anybody else "
-        "counts for nothing. Nobody may override if it is empty.",
+        "Users, parted by commas, who may open a closed maintenance window: of the operating "
+        "system with `planner calendar override`, of Airflow on the page. Workers and triggerers "
+        "read it: an override by anybody else counts for nothing. Nobody may override if it is "
+        "empty.",
         "string",
         "",
         "alice,bob",
     ),
+    "trace_url": _option(
+        "Where the Plans page links to for the trace of a run; {trace_id} stands for its id. No "
+        "links if it is empty.",
+        "string",
+        "",
+        "https://traces.example.com/trace/{trace_id}",
+    ),
+    "metrics_token": _option(
+        "Token that Prometheus must send as `Authorization: Bearer TOKEN` to read "
+        "/planner/metrics on the API server. Nobody may read it if it is empty.",
+        "string",
+        "",
+    )
+    | {"sensitive": True},
 }

@@ -14,6 +14,7 @@ cat > .env <<END
 POSTGRES_PASSWORD=$(secret 24)
 REDIS_PASSWORD=$(secret 24)
 GRAFANA_PASSWORD=$(secret 12)
+PLANNER_METRICS_TOKEN=$(secret 24)
 AIRFLOW_FERNET_KEY=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_')
 AIRFLOW_SECRET_KEY=$(secret 48)
 AIRFLOW_JWT_SECRET=$(secret 64)

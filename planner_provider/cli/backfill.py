@@ -103,7 +103,7 @@ def _filling(ledger: Ledger, plan_id: str, step: str) -> Filling | None:
 def _as_text(story: Story, found: Sequence[Filling], all_: bool) -> str:
     columns = width()
     run = story.report.run
-    over = f"the run has ended ({run.outcome.value})" if run.outcome else None
+    over = f"the run has ended ({run.outcome.value})" if run.outcome else run.held_words or None
     lines = [plain(run.plan_id)]
     for filling in found:
         lines += ["", f"step {plain(filling.step)}", *_summary(filling, over, columns)]

@@ -84,7 +84,9 @@ def state_of(report: RunReport) -> str:
     run = report.run
     if run.outcome is not None:
         return run.outcome.value
-    return "being aborted" if run.abort_at is not None else "running"
+    if run.abort_at is not None:
+        return "being aborted"
+    return "held" if run.held_at is not None else "running"
 
 
 def run_json(report: RunReport) -> dict[str, Any]:
@@ -105,6 +107,9 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "reason": run.reason,
         "abort_at": run.abort_at,
         "abort_reason": run.abort_reason,
+        "held_at": run.held_at,
+        "held_by": run.held_by,
+        "held_reason": run.held_reason,
     }
 
 
@@ -116,7 +121,7 @@ def _lines(report: RunReport, moment_now: datetime, columns: int) -> list[str]:
     first = f"{moment(report.started_at):<19}  {state_of(report):<15}  {span(took):>7}"
     plan_id = plain(run.plan_id)
     words = f"by {report.started_by}"
-    reason = run.reason or run.abort_reason
+    reason = run.reason or run.abort_reason or run.held_words
     if reason:
         words += f": {reason}"
     indent = " " * 21

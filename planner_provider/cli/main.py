@@ -19,11 +19,13 @@ from planner_provider.cli import (
     diff,
     explain,
     history,
+    hold,
     lint,
     locks,
     new,
     render,
     replay,
+    report,
     schema,
     show,
     throttle,
@@ -36,9 +38,10 @@ EXIT_CODES = """\
 Exit codes. 0: done, nothing wrong. 1: the answer is no (lint, explain, render: the specs have
 errors; diff with --exit-code or --fail-on-weaker: there is such a difference; audit verify: the
 trail is broken; replay: the verdict differs; calendar check: a case fails; calendar next: it never
-opens; conflicts: something is in the way; abort, throttle set, locks --release: the run does not
-allow it). 2: there is no answer (wrong option, file not found, file exists already; no ledger that
-can be read; diff: the specs have errors). 130: interrupted. 141: the reader of the output has gone.
+opens; conflicts: something is in the way; abort, hold, resume, throttle set, locks --release: the
+run does not allow it). 2: there is no answer (wrong option, file not found, file exists already; no
+ledger that can be read; diff: the specs have errors). 130: interrupted. 141: the reader of the
+output has gone.
 """
 
 app = typer.Typer(
@@ -76,10 +79,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "schema": schema.schema,
     "new": new.new,
     "history": history.history,
+    "report": report.report,
     "show": show.show,
     "locks": locks.locks,
     "conflicts": conflicts.conflicts,
     "abort": abort.abort,
+    "hold": hold.hold,
+    "resume": hold.resume,
     "replay": replay.replay,
     "backfill": backfill.backfill,
     "audit verify": audit.verify,

@@ -64,6 +64,10 @@ def _head(story: Story, moment_now: datetime, columns: int) -> list[str]:
     if run.abort_at is not None:
         why = f": {run.abort_reason}" if run.abort_reason else ""
         lines.append(field("Aborted", f"{moment(run.abort_at)} UTC{why}", columns))
+    if run.held_at is not None:
+        why = f": {run.held_reason}" if run.held_reason else ""
+        said = f"{moment(run.held_at)} UTC by {run.held_by}{why}"
+        lines.append(field("Held", said, columns))
     lines.append(
         field("Plan", f"{run.key.plan}, version {run.key.digest[:8]}", columns),
     )

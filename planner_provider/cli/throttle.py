@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
     from planner_provider.decide.throttle import Kept
     from planner_provider.ledger import Ledger
     from planner_provider.ledger.rows import Slot, Throttle
-
-MOST = 1024
-TRIES = 10
-"""How often a change is made anew because the throttle itself moved meanwhile."""
+    from planner_provider.ledger.throttle_change import ThrottleOrder
 
 
 def show(
@@ -39,14 +35,16 @@ def show(
     """Show the throttles of a run: how much may go on at once, and why."""
     full = find_plan_id(open_reports(ledger), plan_id)
     book = open_for_writing(ledger)
+    run = book.run(full)
+    hold = run.held_words if run is not None and run.outcome is None else ""
     found = [(item, book.slot_holders(full, item.name)) for item in book.throttles_of(full)]
     if json_:
-        write(json_text([_as_json(item, held) for item, held in found]))
+        write(json_text([_as_json(item, slots, hold) for item, slots in found]))
         return
     if not found:
         write(f"{full} has no throttle yet: one appears when its step begins.\n")
         return
-    write("\n\n".join(_as_text(item, held) for item, held in found) + "\n")
+    write("\n\n".join(_as_text(item, slots, hold) for item, slots in found) + "\n")
 
 
 def change(
@@ -75,6 +73,8 @@ def change(
 
     Ends with 1 if the run has ended.
     """
+    from planner_provider.ledger.throttle_change import ThrottleOrder
+
     if not reason.strip():
         raise UserError("--reason is empty", "say why, for those who read this tomorrow")
     if pause and resume:
@@ -89,68 +89,30 @@ def change(
     outcome = story.report.run.outcome
     if outcome is not None:
         raise UserError(f"the run {full} has ended already: {outcome.value}", code=FOUND)
-    book = open_for_writing(ledger)
-    for _ in range(TRIES):
-        before = _find(book, full, name)
-        after, detail = _changed(before, limit, minimum, maximum, paused, reason.strip())
-        if book.set_throttle(after, detail):
-            write(_as_text(replace(after, version=after.version + 1), ()) + "\n")
-            return
-    raise UserError(f"the throttle {name} moves all the time; nothing was changed", "try again")
+    order = ThrottleOrder(limit, minimum, maximum, paused, reason.strip())
+    after = _change(open_for_writing(ledger), full, name, order)
+    write(_as_text(after, (), story.report.run.held_words) + "\n")
 
 
-def _find(book: Ledger, plan_id: str, name: str) -> Throttle:
-    known = book.throttles_of(plan_id)
-    for item in known:
-        if item.name == name:
-            return item
-    names = ", ".join(item.name for item in known)
-    raise UserError(
-        f"{plan_id} has no throttle {name!r}",
-        f"it has: {names}" if names else "one appears when its step begins",
+def _change(book: Ledger, plan_id: str, name: str, order: ThrottleOrder) -> Throttle:
+    from planner_provider.errors import UnavailableError
+    from planner_provider.ledger.throttle_change import (
+        ThrottleRangeError,
+        UnknownThrottleError,
+        change_throttle,
     )
 
-
-def _changed(
-    before: Throttle,
-    limit: int | None,
-    minimum: int | None,
-    maximum: int | None,
-    paused: bool | None,
-    reason: str,
-) -> tuple[Throttle, dict[str, Any]]:
-    """The throttle as it is to be, and what the audit trail is to say beside its numbers."""
-    from planner_provider.decide.throttle import Kept, Pause, set_limit
-
-    lowest = before.minimum if minimum is None else float(minimum)
-    highest = before.maximum if maximum is None else float(maximum)
-    if not 0 <= lowest <= highest <= MOST:
-        raise UserError(
-            f"0 <= min <= max <= {MOST} must hold: {lowest:g}, {highest:g}",
-            "give --min and --max together, or --pause to begin nothing new",
-        )
-    if limit is not None and not lowest <= limit <= highest:
-        raise UserError(
-            f"--limit {limit} is not between {lowest:g} and {highest:g}",
-            "change --min or --max as well",
-        )
-    who, at, kept = os_user(), now(), Kept.read(before.state)
-    detail: dict[str, Any] = {"reason": reason, "before": before.limit}
-    wanted = min(max(before.limit, lowest), highest)
-    if limit is not None:
-        wanted = float(limit)
-        if kept.law is not None:
-            kept = kept.model_copy(update={"law": set_limit(kept.law, wanted)})
-    if paused is not None:
-        pause = Pause(who=who, reason=reason, at=at) if paused else None
-        kept = kept.model_copy(update={"paused": pause, "blocked": None})
-        detail["paused"] = paused
-    changed = replace(
-        before,
-        limit=wanted, minimum=lowest, maximum=highest,
-        state=kept.text(), changed_by=who, changed_at=at,
-    )  # fmt: skip
-    return changed, detail
+    try:
+        return change_throttle(book, plan_id, name, order, who=os_user(), now=now())
+    except UnknownThrottleError as error:
+        names = ", ".join(error.known)
+        hint = f"it has: {names}" if names else "one appears when its step begins"
+        raise UserError(str(error), hint) from error
+    except ThrottleRangeError as error:
+        told = str(error)
+        raise UserError(f"--{told}" if told.startswith("limit ") else told, error.hint) from error
+    except UnavailableError as error:
+        raise UserError(str(error), "try again") from error
 
 
 def _kept(item: Throttle) -> Kept:
@@ -159,21 +121,23 @@ def _kept(item: Throttle) -> Kept:
     return Kept.read(item.state)
 
 
-def _allowed(item: Throttle) -> int:
+def _allowed(item: Throttle, hold: str) -> int:
     kept = _kept(item)
-    return 0 if kept.paused or kept.blocked else int(item.limit + 1e-9)
+    return 0 if hold or kept.paused or kept.blocked else int(item.limit + 1e-9)
 
 
-def _as_text(item: Throttle, held: tuple[Slot, ...]) -> str:
+def _as_text(item: Throttle, slots: tuple[Slot, ...], hold: str) -> str:
     kept, columns = _kept(item), width()
     lines = [
         field("throttle", item.name, columns),
         field(
             "limit",
-            f"{_allowed(item)} (between {item.minimum:g} and {item.maximum:g})",
+            f"{_allowed(item, hold)} (between {item.minimum:g} and {item.maximum:g})",
             columns,
         ),
     ]
+    if hold:
+        lines.append(field("held", plain(f"{hold}. Nothing begins"), columns))
     if kept.paused is not None:
         said = f"by {kept.paused.who} at {moment(kept.paused.at)} UTC: {kept.paused.reason}"
         lines.append(field("paused", plain(said), columns))
@@ -183,21 +147,22 @@ def _as_text(item: Throttle, held: tuple[Slot, ...]) -> str:
         lines.append(field("looked", f"{moment(item.ticked_at)} UTC", columns))
     if kept.told:
         lines.append(field("why", plain(kept.told), columns))
-    if held:
-        lines.append(field("slots", f"{len(held)} held", columns))
+    if slots:
+        lines.append(field("slots", f"{len(slots)} held", columns))
     lines.append(field("set", f"by {item.changed_by}, {moment(item.changed_at)} UTC", columns))
     return "\n".join(lines)
 
 
-def _as_json(item: Throttle, held: tuple[Slot, ...]) -> dict[str, Any]:
+def _as_json(item: Throttle, slots: tuple[Slot, ...], hold: str) -> dict[str, Any]:
     kept = _kept(item)
     return {
         "name": item.name,
-        "allowed": _allowed(item),
+        "allowed": _allowed(item, hold),
         "limit": item.limit,
         "min": item.minimum,
         "max": item.maximum,
         "paused": kept.paused.model_dump() if kept.paused else None,
+        "held": hold or None,
         "blocked": kept.blocked,
         "signal": kept.ratio,
         "draining": kept.law.draining if kept.law else None,
@@ -206,5 +171,5 @@ def _as_json(item: Throttle, held: tuple[Slot, ...]) -> dict[str, Any]:
         "looked_at": item.ticked_at,
         "changed_by": item.changed_by,
         "changed_at": item.changed_at,
-        "slots": [{"holder": slot.holder, "taken_at": slot.taken_at} for slot in held],
+        "slots": [{"holder": slot.holder, "taken_at": slot.taken_at} for slot in slots],
     }

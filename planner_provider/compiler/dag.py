@@ -15,6 +15,7 @@ from planner_provider.errors import NotAvailableError
 from planner_provider.graph.change_summary import ChangeSummary, change_summary
 from planner_provider.graph.model import Part, PlanGraph, Task, TaskKind
 from planner_provider.graph.plan_window import WindowRule
+from planner_provider.notifications.plans import Audience
 from planner_provider.operators.actions import (
     ACTION_OPERATORS,
     AUTO_UNDO,
@@ -155,6 +156,14 @@ class _Builder:
         """What those are told who are asked to approve."""
         return change_summary(self.graph, self.graph.profile)
 
+    @cached_property
+    def audience(self) -> Audience:
+        """Who hears how runs begin and end."""
+        graph = self.graph
+        return Audience(
+            graph.owner, graph.summary, graph.runbook, graph.contacts, graph.ticket, graph.silence
+        )
+
     def _id_of(self, kind: TaskKind) -> str | None:
         return next((task.id for task in self.graph.tasks if task.kind is kind), None)
 
@@ -278,7 +287,9 @@ class _Builder:
                 )
             case TaskKind.ACQUIRE:
                 touches = tuple((touch.resource, touch.mode) for touch in graph.touches)
-                return AcquireOperator(plan_ref=ref, touches=touches, **base)
+                return AcquireOperator(
+                    plan_ref=ref, touches=touches, audience=self.audience, **base
+                )
             case TaskKind.APPROVE:
                 return RequestApprovalOperator(
                     plan_ref=ref,
@@ -322,12 +333,7 @@ class _Builder:
                     front=tuple(task.id for task in graph.tasks if task.kind in FRONT),
                     approvals=self.approvals,
                     runbook=graph.runbook,
-                    page=tuple(
-                        connection
-                        for contact in graph.contacts
-                        if contact.team == graph.owner
-                        for connection in contact.connections
-                    ),
+                    audience=self.audience,
                     **base,
                 )
             case _:

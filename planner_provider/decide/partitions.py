@@ -17,6 +17,8 @@ from typing import Literal
 Reprocess = Literal["none", "failed", "completed"]
 Order = Literal["oldest_first", "newest_first"]
 
+MADE = "planner__"
+"""So begin the ids of runs that plans make."""
 SUCCESS = "success"
 FAILED = "failed"
 ENDED_STATES = frozenset({SUCCESS, FAILED})
@@ -44,6 +46,11 @@ class TargetRun:
     def has_ended(self) -> bool:
         """Whether nothing of it goes on."""
         return self.state in ENDED_STATES
+
+    @property
+    def is_of_schedule(self) -> bool:
+        """Whether its logical date is surely one of the timetable's: who made it says so."""
+        return self.run_type in ("scheduled", "backfill") or self.run_id.startswith(MADE)
 
 
 class Way(StrEnum):
@@ -105,8 +112,8 @@ def partitions(
     Args:
         dates: logical dates that the DAG's timetable gives.
         runs: runs that there are in the range, also of dates that are none of the timetable's.
-            Those of its own schedule that are under way are partitions even if ``dates``, which
-            Airflow gives without them, has them not.
+            Those of its own schedule, or made by a plan, that are under way are partitions even if
+            ``dates``, which Airflow gives without them, has them not.
         reprocess: what is done again: nothing, what failed, or everything that ended.
         order: which end of the range comes first.
     """
@@ -116,7 +123,7 @@ def partitions(
         if run.logical_date is None:
             continue
         by_date[run.logical_date] = run
-        if not run.has_ended and run.run_type in ("scheduled", "backfill"):
+        if not run.has_ended and run.is_of_schedule:
             wanted.add(run.logical_date)
     ordered = sorted(wanted, reverse=order == "newest_first")
     return tuple(

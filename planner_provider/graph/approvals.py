@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from planner_provider.graph.contacts import ContactRoute, plain, ways_of
 from planner_provider.graph.frozen import Frozen
 from planner_provider.spec.actions import Approval
 from planner_provider.spec.kinds import Service, Team
@@ -28,7 +29,14 @@ class EscalationRule(Frozen):
     users: tuple[str, ...]
     """Users of Airflow, sorted."""
     connections: tuple[str, ...] = ()
-    """Airflow Connections of webhooks that reach them."""
+    """Airflow Connections that reach them."""
+    routes: tuple[ContactRoute, ...] = ()
+    """What goes to which of them; empty: everything."""
+
+    @property
+    def ways(self) -> tuple[ContactRoute, ...]:
+        """The routes, also where there are no more than connections."""
+        return self.routes or plain(self.connections)
 
 
 class ApprovalRule(Frozen):
@@ -40,7 +48,9 @@ class ApprovalRule(Frozen):
     users: tuple[str, ...]
     """Users of Airflow who may answer from the start, sorted."""
     connections: tuple[str, ...] = ()
-    """Airflow Connections of webhooks that reach the approvers."""
+    """Airflow Connections that reach the approvers."""
+    routes: tuple[ContactRoute, ...] = ()
+    """What goes to which of them; empty: everything."""
     count: int = Field(default=1, ge=1)
     """How many different people must agree."""
     not_requester: bool = True
@@ -54,6 +64,11 @@ class ApprovalRule(Frozen):
     """Highest risk at which no person is needed; ``None``: a person is always needed."""
     message: str | None = None
     """What the author of the plan says to the approvers (templated)."""
+
+    @property
+    def ways(self) -> tuple[ContactRoute, ...]:
+        """The routes, also where there are no more than connections."""
+        return self.routes or plain(self.connections)
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -94,6 +109,7 @@ def approval_rule(approval: Approval, teams: Mapping[str, Team]) -> ApprovalRule
         approvers=approval.approvers,
         users=_users(approval.approvers, teams),
         connections=_connections(approval.approvers, teams),
+        routes=_routes(approval.approvers, teams),
         count=approval.count,
         not_requester=approval.not_ == "requester",
         timeout=approval.timeout,
@@ -104,6 +120,7 @@ def approval_rule(approval: Approval, teams: Mapping[str, Team]) -> ApprovalRule
                 to=item.to,
                 users=_users(item.to, teams),
                 connections=_connections(item.to, teams),
+                routes=_routes(item.to, teams),
             )
             for item in escalations
         ),
@@ -182,8 +199,22 @@ def _users(names: Iterable[str], teams: Mapping[str, Team]) -> tuple[str, ...]:
 
 def _connections(names: Iterable[str], teams: Mapping[str, Team]) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for text in names:
-        kind, colon, name = text.partition(":")
-        if colon and kind in ("group", "team") and name in teams:
-            found.update(dict.fromkeys(teams[name].spec.notify))
+    for team in _named_teams(names, teams):
+        found.update(dict.fromkeys(team.spec.connections))
     return tuple(found)
+
+
+def _routes(names: Iterable[str], teams: Mapping[str, Team]) -> tuple[ContactRoute, ...]:
+    """The routes, each once; none if the connections say everything."""
+    named = _named_teams(names, teams)
+    ways = tuple(dict.fromkeys(way for team in named for way in ways_of(team)))
+    return () if ways == plain(way.connection for way in ways) else ways
+
+
+def _named_teams(names: Iterable[str], teams: Mapping[str, Team]) -> list[Team]:
+    parts = [text.partition(":") for text in names]
+    return [
+        teams[name]
+        for kind, colon, name in parts
+        if colon and kind in ("group", "team") and name in teams
+    ]

@@ -11,12 +11,12 @@ from planner_provider.errors import SpecError
 from planner_provider.graph.approvals import approval_rule
 from planner_provider.graph.calendars import PlanCalendar, resolve_calendar
 from planner_provider.graph.change_summary import graph_profile
+from planner_provider.graph.contacts import Contact, contact
 from planner_provider.graph.describe import describe_action, describe_undoing
 from planner_provider.graph.digest import digest
 from planner_provider.graph.fleets import FLEET, ResolvedFleet, resolve_fleets
 from planner_provider.graph.model import (
     Compensation,
-    Contact,
     Edge,
     Group,
     PlanGraph,
@@ -64,6 +64,8 @@ def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
         summary=plan.spec.summary,
         description=plan.spec.description,
         runbook=plan.spec.runbook,
+        ticket=plan.spec.ticket,
+        silence=plan.spec.silence,
         labels=dict(sorted(plan.metadata.labels.items())),
         parameters=plan.spec.parameters,
         schedule=plan.spec.schedule,
@@ -151,8 +153,27 @@ def _contacts(plan: Plan, catalog: Catalog) -> tuple[Contact, ...]:
                     for target in holder.action.to
                     if target.startswith("team:")
                 )
-    teams = {name: catalog.teams[name] for name in sorted(wanted) if name in catalog.teams}
-    return tuple(Contact(team=name, connections=team.spec.notify) for name, team in teams.items())
+    touched = _touched_teams(plan, catalog) - {plan.metadata.owner}
+    return tuple(
+        contact(name, catalog.teams[name], catalog.teams, touched=name in touched)
+        for name in sorted(wanted | touched)
+        if name in catalog.teams
+    )
+
+
+def _touched_teams(plan: Plan, catalog: Catalog) -> set[str]:
+    """The owners of services that the plan touches, who want to hear of that."""
+    touched = {touch.resource for touch in _touches(plan.spec)}
+    owners = {
+        service.metadata.owner
+        for name, service in catalog.services.items()
+        if touched.intersection((f"service://{name}", *service.spec.resources))
+    }
+    return {
+        name
+        for name, team in catalog.teams.items()
+        if name in owners and any(route.touched for route in team.spec.routes)
+    }
 
 
 def _slos(plan: Plan, catalog: Catalog) -> tuple[Slo, ...]:

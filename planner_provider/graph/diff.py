@@ -8,6 +8,7 @@ from typing import Any
 
 from planner_provider.graph.calendars import PlanCalendar
 from planner_provider.graph.change import Change, ChangeKind, added, changed, listed, removed, show
+from planner_provider.graph.contacts import reach
 from planner_provider.graph.diff_steps import Pair, order, steps, verify
 from planner_provider.graph.digest import canonical_text
 from planner_provider.graph.leaves import MISSING, Leaf, differing
@@ -56,7 +57,7 @@ def diff(old: PlanGraph, new: PlanGraph) -> tuple[Change, ...]:
 
 
 def _fields(pair: Pair) -> Iterator[Change]:
-    names = ("name", "owner", "summary", "description", "runbook", "labels")
+    names = ("name", "owner", "summary", "description", "runbook", "ticket", "silence", "labels")
     before = {name: pair.old_data[name] for name in names if name in pair.old_data}
     after = {name: pair.new_data[name] for name in names if name in pair.new_data}
     for leaf in differing(before, after):
@@ -169,8 +170,8 @@ def _touches(pair: Pair) -> Iterator[Change]:
 
 
 def _contacts(pair: Pair) -> Iterator[Change]:
-    before = {item.team: list(item.connections) for item in pair.old.contacts}
-    after = {item.team: list(item.connections) for item in pair.new.contacts}
+    before = {item.team: reach(item) for item in pair.old.contacts}
+    after = {item.team: reach(item) for item in pair.new.contacts}
     for team in sorted({*before, *after}):
         old, new = before.get(team), after.get(team)
         if old != new:

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from planner_provider.graph.contacts import reach
 from planner_provider.graph.describe import describe_action
 from planner_provider.graph.expectations import budget_expected, expected
 from planner_provider.graph.model import PlanGraph, Task, TaskKind
+from planner_provider.spec.attached import Matcher
 from planner_provider.spec.plan import READ_ONLY_ACTIONS, Parameter, Retries
 from planner_provider.spec.values import format_duration
 
@@ -205,15 +207,28 @@ def told(graph: PlanGraph) -> tuple[str, ...]:
     """Who hears of the plan, and who answers for it."""
     said = [f"{graph.owner} owns the plan."]
     said += [
-        f"{item.team} is reached by {', '.join(item.connections)}."
+        f"{item.team} is reached by {', '.join(reach(item))}."
         for item in graph.contacts
         if item.connections
     ]
+    if graph.ticket:
+        issue = f"{graph.ticket.via} issue {graph.ticket.issue}"
+        said.append(f"The {issue} gets a comment at the start, for approvals, and at the end.")
+    if graph.silence:
+        alerts = ", ".join(matcher_words(item) for item in graph.silence.matchers)
+        most = format_duration(graph.silence.for_)
+        said.append(f"Alerts with {alerts} are silenced while it acts, for {most} at most.")
     for task in graph.tasks:
         if task.action and task.action.notify:
             when = "Step" if task.kind is TaskKind.STEP else "The rollback of"
             said.append(f"{when} {task.label} tells {', '.join(task.action.notify.to)}.")
     return tuple(said)
+
+
+def matcher_words(matcher: Matcher) -> str:
+    """A matcher as Alertmanager writes it."""
+    sign = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
+    return f'{matcher.label}{sign[matcher.equal, matcher.regex]}"{matcher.value}"'
 
 
 def tries(task: Task) -> str:

@@ -15,10 +15,12 @@ from pydantic import Field
 
 from planner_provider.graph.approvals import ApprovalRule, ChangeProfile
 from planner_provider.graph.calendars import PlanCalendar
+from planner_provider.graph.contacts import Contact as Contact
 from planner_provider.graph.fleets import ResolvedFleet
 from planner_provider.graph.frozen import Frozen
 from planner_provider.graph.slos import Slo
 from planner_provider.spec.actions import Approval
+from planner_provider.spec.attached import Silence, Ticket
 from planner_provider.spec.plan import (
     ActionHolder,
     Guards,
@@ -146,13 +148,6 @@ class Touched(Frozen):
     mode: Literal["exclusive", "shared"]
 
 
-class Contact(Frozen):
-    """The connections by which a team is told things."""
-
-    team: str
-    connections: tuple[str, ...]
-
-
 class Source(Frozen):
     """Where the plan stands. Not part of the digest: moving a file changes no plan."""
 
@@ -169,6 +164,8 @@ class PlanGraph(Frozen):
     summary: str
     description: str | None = None
     runbook: str | None = None
+    ticket: Ticket | None = None
+    silence: Silence | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     schedule: Schedule | None = None

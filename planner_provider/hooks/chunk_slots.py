@@ -48,9 +48,13 @@ class Places:
     """Items that have a slot."""
     asking: tuple[str, ...]
     """Items that asked for a slot and have none, in their order."""
+    held: str = ""
+    """Who holds the run since when and why; empty if nobody does. While it is, none goes on."""
 
     def may_try(self, item: str, chance: Callable[[], float] = random.random) -> bool:
         """Whether it is worth while for an item to try for a slot now; surely if it has one."""
+        if self.held:
+            return False
         if item in self.holders:
             return True
         free = self.limit - len(self.holders)
@@ -60,7 +64,12 @@ class Places:
 
 
 def look(gauge: Gauge, ledger: Ledger, now: datetime) -> Places:
-    """Let the throttle tick if it is time to, and count. Raises what the ledger raises."""
+    """Let the throttle tick if it is time to, and count. Raises what the ledger raises.
+
+    While a person holds the run the limit is 0 and the throttle rests, as it would without a task.
+    """
+    run = ledger.run(gauge.plan_id)
+    held = run.held_words if run is not None else ""
     items = ledger.items_of(gauge.plan_id, gauge.step)
     holders = frozenset(s.holder for s in ledger.slot_holders(gauge.plan_id, gauge.step))
     ended = sum(item.state in (ItemState.DONE, ItemState.FAILED) for item in items)
@@ -73,11 +82,12 @@ def look(gauge: Gauge, ledger: Ledger, now: datetime) -> Places:
         guard=lambda: guard_of(gauge, now),
     )
     return Places(
-        limit=throttler.tick(now, len(holders), ended),
+        limit=0 if held else throttler.tick(now, len(holders), ended),
         holders=holders,
         asking=tuple(
             item.item for item in items if item.state is ItemState.WAITING and item.detail == ASKS
         ),
+        held=held,
     )
 
 

@@ -20,6 +20,7 @@ from airflow.providers.http.hooks.http import HttpHook
 
 from planner_provider.errors import MisconfiguredError, RefusedError, UnavailableError
 from planner_provider.hooks.connections import get_connection, redact, secrets_of, shorten
+from planner_provider.hooks.spans import traceparent
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of an answer that are read; an expectation about a longer body is not met."""
@@ -111,6 +112,9 @@ def send(request: HttpRequest, server: HttpServer | None = None) -> HttpAnswer:
     url = server.base + path
     where = f"{request.method} {_plain_url(url, path)} (connection {request.connection})"
     headers, data = _prepare(request, where)
+    parent = traceparent()
+    if parent is not None and not any(name.lower() == "traceparent" for name in headers):
+        headers["traceparent"] = parent
     started = time.monotonic()
     deadline = started + request.timeout
     try:

@@ -28,6 +28,8 @@ class PlannerSettings:
     """How often a step that acts says that it is alive."""
     override_users: tuple[str, ...] = ()
     """Users whose overrides of calendars count."""
+    metrics_token: str = ""
+    """What who reads ``/planner/metrics`` must show; empty: nobody may read it."""
 
     @property
     def silence(self) -> timedelta:
@@ -58,6 +60,7 @@ def load_settings() -> PlannerSettings:
         ledger_auto_upgrade=conf.getboolean(SECTION, "ledger_auto_upgrade", fallback=True),
         life_sign=timedelta(seconds=life_sign),
         override_users=tuple(filter(None, (name.strip() for name in users.split(",")))),
+        metrics_token=(conf.get(SECTION, "metrics_token", fallback="") or "").strip(),
     )
 
 
@@ -69,6 +72,6 @@ def open_ledger() -> Ledger:
 
 @lru_cache(maxsize=4)
 def _ledger(url: str, auto_upgrade: bool) -> Ledger:
-    from planner_provider.ledger import Ledger
+    from planner_provider.hooks.traced_ledger import TracedLedger
 
-    return Ledger(url, auto_upgrade=auto_upgrade)
+    return TracedLedger(url, auto_upgrade=auto_upgrade)

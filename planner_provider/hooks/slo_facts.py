@@ -30,6 +30,7 @@ from planner_provider.hooks.slo_queries import (
     sql_pair,
     sql_parameters,
 )
+from planner_provider.hooks.spans import span
 from planner_provider.spec.measurable import UnusableError
 from planner_provider.spec.values import format_duration
 
@@ -61,8 +62,11 @@ def look_at(
     client: Callable[[str], Prometheus] = prometheus,
 ) -> Look:
     """Measure the SLOs and decide. Whatever cannot be measured is not known; nothing is raised."""
-    facts = tuple(gather(slo, rules, now=clock(), client=client) for slo in slos)
-    verdict, decision = decide(SloGateInputs(now=clock(), slos=facts, rules=rules))
+    asked = tuple(slos)
+    with span("gate", {"planner.slos": ", ".join(slo.name for slo in asked)}) as traced:
+        facts = tuple(gather(slo, rules, now=clock(), client=client) for slo in asked)
+        verdict, decision = decide(SloGateInputs(now=clock(), slos=facts, rules=rules))
+        traced.set("planner.outcome", verdict.kind.value)
     return Look(verdict, decision)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,9 +13,15 @@ from sqlalchemy import Connection, Row, select, update
 from planner_provider.ledger import approvals, leases, runs
 from planner_provider.ledger.authority import refusal
 from planner_provider.ledger.journal import Journal, StepStatus
-from planner_provider.ledger.rows import Act, ActResult, ActRole, Claim
+from planner_provider.ledger.rows import Act, ActResult, ActRole, Claim, PlanRun
 from planner_provider.ledger.schema import ACTS
-from planner_provider.ledger.windows import is_over, note_window, require_window, stop_at_end
+from planner_provider.ledger.windows import (
+    closes_at,
+    is_over,
+    note_window,
+    require_window,
+    stop_at_end,
+)
 
 
 class Permit(StrEnum):
@@ -27,6 +33,8 @@ class Permit(StrEnum):
     NOTHING_TO_UNDO = "nothing to undo"
     BUSY = "busy"
     """An earlier attempt may still be acting: wait until it is quiet, then ask again."""
+    HELD = "held"
+    """A person holds the run: wait until it is resumed, then ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,24 @@ class Begin:
     """The act that was begun, or the earlier one that makes it needless."""
     open_acts: tuple[Act, ...] = ()
     """With BUSY: the acts to wait for."""
+    why: str = ""
+    """With HELD: who holds the run since when and why, without a stop at the end."""
+    ask_at: datetime | None = None
+    """With HELD: from then on the answer will be no, as far as is known now."""
 
 
 def of_run(connection: Connection, plan_id: str) -> tuple[Act, ...]:
     """All acts of a run, oldest first."""
     query = select(ACTS).where(ACTS.c.plan_id == plan_id).order_by(ACTS.c.id)
-    return tuple(_act(row) for row in connection.execute(query))
+    return tuple(act_of(row) for row in connection.execute(query))
+
+
+def ask(connection: Connection, claim: Claim, now: datetime) -> Begin:
+    """What ``begin`` would say, with nothing written: GRANTED comes without an act.
+
+    Raises what ``authority.refusal`` gives.
+    """
+    return _look(connection, claim, now).answer
 
 
 def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
@@ -52,6 +72,49 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
 
     Raises what ``authority.refusal`` gives.
     """
+    look = _look(connection, claim, now)
+    if look.answer.permit is not Permit.GRANTED:
+        return look.answer
+    plan_id = look.run.plan_id
+    if look.parked is not None:
+        act = _unpark(connection, look.parked, look.generation, now)
+        return Begin(Permit.GRANTED, plan_id, act)
+    for act in look.opened:
+        end(connection, act.id, ActResult.UNKNOWN, "given up: a later try began", now)
+    if claim.role is ActRole.STEP:
+        runs.begins_again(connection, look.run, claim.step)
+        note_window(connection, plan_id, claim)
+    act_id: int = connection.execute(
+        ACTS.insert()
+        .values(
+            plan_id=plan_id,
+            generation=look.generation,
+            step=claim.step,
+            role=claim.role.value,
+            try_number=claim.try_number,
+            map_index=claim.map_index,
+            intent_at=now,
+            alive_at=now,
+        )
+        .returning(ACTS.c.id)
+    ).scalar_one()
+    return Begin(Permit.GRANTED, plan_id, _get(connection, act_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The answer to a claim, and what it was found from."""
+
+    answer: Begin
+    run: PlanRun
+    generation: int | None
+    opened: Sequence[Act] = ()
+    """Earlier acts of the same task that have not ended."""
+    parked: Act | None = None
+    """The one of them that goes on."""
+
+
+def _look(connection: Connection, claim: Claim, now: datetime) -> _Look:
     run = runs.find(connection, claim.dag_id, claim.run_id, lock=True)
     acts = of_run(connection, run.plan_id) if run else ()
     lease = leases.live(connection, run.plan_id) if run else None
@@ -67,35 +130,23 @@ def begin(connection: Connection, claim: Claim, now: datetime) -> Begin:
         raise refused
     if run is None:
         raise AssertionError("a claim without a run is refused above")
-    if needless:
-        return Begin(needless, run.plan_id, state.last)
     generation = lease.generation if lease and claim.role is not ActRole.CHECK else None
+    if needless:
+        return _Look(Begin(needless, run.plan_id, state.last), run, generation)
     require_window(connection, claim, lease, acts, now, goes_on=parked is not None)
-    if parked is not None:
-        return Begin(Permit.GRANTED, run.plan_id, _unpark(connection, parked, generation, now))
     busy = tuple(act for act in opened if act.may_act and claim.role is not ActRole.CHECK)
+    may = Begin(Permit.GRANTED, run.plan_id)
+    if parked is not None:
+        return _Look(may, run, generation, opened, parked)
     if busy:
-        return Begin(Permit.BUSY, run.plan_id, open_acts=busy)
-    for act in opened:
-        end(connection, act.id, ActResult.UNKNOWN, "given up: a later try began", now)
-    if claim.role is ActRole.STEP:
-        runs.begins_again(connection, run, claim.step)
-        note_window(connection, run.plan_id, claim)
-    act_id: int = connection.execute(
-        ACTS.insert()
-        .values(
-            plan_id=run.plan_id,
-            generation=generation,
-            step=claim.step,
-            role=claim.role.value,
-            try_number=claim.try_number,
-            map_index=claim.map_index,
-            intent_at=now,
-            alive_at=now,
-        )
-        .returning(ACTS.c.id)
-    ).scalar_one()
-    return Begin(Permit.GRANTED, run.plan_id, _get(connection, act_id))
+        return _Look(Begin(Permit.BUSY, run.plan_id, open_acts=busy), run, generation)
+    if run.held_at is not None and claim.role is ActRole.STEP and claim.held_up:
+        limits = [run.expires_at, closes_at(connection, claim, lease, acts, now)]
+        limits += [item.request.expires_at for item in granted.values() if item is not None]
+        ask_at = min((limit for limit in limits if limit is not None), default=None)
+        held = Begin(Permit.HELD, run.plan_id, why=run.held_words, ask_at=ask_at)
+        return _Look(held, run, generation)
+    return _Look(may, run, generation, opened)
 
 
 def sign_of_life(connection: Connection, act_id: int, now: datetime) -> str | None:
@@ -189,10 +240,11 @@ def _unpark(connection: Connection, act: Act, generation: int | None, now: datet
 
 
 def _get(connection: Connection, act_id: int) -> Act:
-    return _act(connection.execute(select(ACTS).where(ACTS.c.id == act_id)).one())
+    return act_of(connection.execute(select(ACTS).where(ACTS.c.id == act_id)).one())
 
 
-def _act(row: Row[Any]) -> Act:
+def act_of(row: Row[Any]) -> Act:
+    """An act from its row."""
     return Act(
         id=row.id,
         plan_id=row.plan_id,

@@ -75,8 +75,14 @@ def _under_way(story: Story, now: datetime) -> tuple[str, ...]:
             "is rolled back, then it ends. Wait, and look again."
         )
         return tuple(said)
-    if run.expires_at is not None and run.expires_at <= now:
+    late = run.expires_at is not None and run.expires_at <= now
+    if late:
         said.append("Its time to begin steps is over: no further step will begin.")
+    if run.held_at is not None:
+        said.append(f"{run.held_words}. Nothing new begins; what acts goes on to its end.")
+        if not late:
+            until = f", by {run.expires_at:%Y-%m-%d %H:%M:%S} UTC" if run.expires_at else ""
+            said.append(f"To let it go on{until}: `planner resume {run.plan_id}`.")
     if not said:
         said.append(
             f"Nothing acts at this moment. Look at run {run.key.run_id} of DAG {run.key.dag_id} "

@@ -22,8 +22,10 @@ LOCK_SPACE = 0x504C414E
 LOCK_UPGRADE, LOCK_LEASES, LOCK_AUDIT, LOCK_SLOTS = 1, 2, 3, 4
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, pooled: bool = False) -> Engine:
     """Make an engine that survives forks: no pool, each transaction has its own connection.
+
+    ``pooled`` is for a process that reads all the time and does not fork: it keeps connections.
 
     Raises ``MisconfiguredError`` if the URL cannot be used.
     """
@@ -41,7 +43,12 @@ def make_engine(url: str) -> Engine:
     else:
         arguments["connect_timeout"] = 10
     try:
-        engine = create_engine(parsed, poolclass=NullPool, connect_args=arguments)
+        if pooled:
+            engine = create_engine(
+                parsed, connect_args=arguments, pool_size=4, max_overflow=4, pool_pre_ping=True
+            )
+        else:
+            engine = create_engine(parsed, poolclass=NullPool, connect_args=arguments)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise MisconfiguredError(
             f"The ledger at {shown(parsed)} cannot be opened: {error}. "

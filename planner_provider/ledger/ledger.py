@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from planner_provider.ledger import acts, audit, compiled, leases, runs, waiting
 from planner_provider.ledger.acts import Begin, Permit
 from planner_provider.ledger.engine import reading, writing
+from planner_provider.ledger.holding import Holding
 from planner_provider.ledger.locks import Locks
 from planner_provider.ledger.records import Records
 from planner_provider.ledger.rows import (
@@ -23,12 +24,13 @@ from planner_provider.ledger.rows import (
     PlanRun,
     RunKey,
 )
+from planner_provider.ledger.telling import Telling
 from planner_provider.ledger.throttling import Throttling
 from planner_provider.ledger.windows import Windows
 from planner_provider.ledger.workloads import Workloads
 
 
-class Ledger(Records, Locks, Workloads, Throttling, Windows):
+class Ledger(Records, Locks, Workloads, Throttling, Windows, Holding, Telling):
     """The record of what happened, in SQLite or PostgreSQL.
 
     Every method is one transaction, may be repeated without harm, and raises ``UnavailableError``
@@ -72,6 +74,11 @@ class Ledger(Records, Locks, Workloads, Throttling, Windows):
                 detail=detail, now=now,
             )  # fmt: skip
             return run
+
+    def keep_trace(self, plan_id: str, trace_parent: str) -> None:
+        """Keep the W3C ``traceparent`` of a run; the first that is kept stays."""
+        with writing(self._engine) as connection:
+            runs.set_trace(connection, plan_id, trace_parent)
 
     def run_of(self, dag_id: str, run_id: str) -> PlanRun | None:
         """What is known of a run."""
@@ -176,6 +183,14 @@ class Ledger(Records, Locks, Workloads, Throttling, Windows):
             if answer.permit is Permit.GRANTED and answer.act:
                 self._audit_act(connection, "act.began", answer.act, claim.actor, now)
             return answer
+
+    def ask_to_begin(self, claim: Claim, *, now: datetime) -> Begin:
+        """What ``begin_act`` would say now, with nothing written: GRANTED comes without an act.
+
+        Raises what ``begin_act`` raises.
+        """
+        with writing(self._engine) as connection:
+            return acts.ask(connection, claim, now)
 
     def life_sign(self, act_id: int, *, now: datetime) -> str | None:
         """Write that the act goes on. Gives the reason if it must stop instead."""

@@ -47,7 +47,9 @@ class Locks(Database):
 
         Ask again, or ``keep_places``, more often than ``patience``, else others overtake.
         """
-        return self._ask(plan_id, holds, actor, now, patience=patience)
+        with reading(self._engine) as connection:
+            waits = waiting.still_waits(connection, plan_id, holds, now, patience=patience)
+        return waits or self._ask(plan_id, holds, actor, now, patience=patience)
 
     def _ask(
         self, plan_id: str, holds: Sequence[Hold], actor: str, now: datetime, **how: Any
@@ -62,6 +64,12 @@ class Locks(Database):
                 audit.append(
                     connection, what="lease.taken", actor=actor, plan_id=plan_id,
                     detail=detail, now=now,
+                )  # fmt: skip
+            if isinstance(answer, Waiting) and answer.waiter.ticket and answer.waiter.since == now:
+                behind = sorted({blocker.plan_id for blocker in answer.blockers})
+                audit.append(
+                    connection, what="lease.queued", actor=actor, plan_id=plan_id,
+                    detail={"behind": behind}, now=now,
                 )  # fmt: skip
             return answer
 

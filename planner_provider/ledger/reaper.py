@@ -12,19 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from planner_provider.ledger import acts, audit, leases, runs
 from planner_provider.ledger.engine import LOCK_LEASES, lock
+from planner_provider.ledger.holding import HELD, RESUMED
 from planner_provider.ledger.rows import Act, ActResult, ActRole, Lease
-from planner_provider.ledger.schema import LEASES, PLAN_RUNS
+from planner_provider.ledger.schema import AUDIT, LEASES, PLAN_RUNS
 
 SILENCE = timedelta(seconds=602)
 """Silence that is enough for every allowed interval between signs of life."""
 IDLE = timedelta(days=1)
 """A lease under which nothing happened for so long, and nothing waits, has expired."""
 IDLE_PARKED = timedelta(days=7)
-"""The same while a step of the run is deferred: it gives no signs of life."""
+"""The same while a step of the run is deferred, or a person holds it: it gives no signs of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def reap(
         why = (
             f"the run ended as {run.outcome.value}"
             if run.outcome is not None
-            else _expired(connection, lease, now, idle_parked if opened else idle)
+            else _expired(connection, lease, now, idle_parked if opened or run.held_at else idle)
         )
         if why is None:
             continue
@@ -97,6 +98,11 @@ def _expired(connection: Connection, lease: Lease, now: datetime, idle: timedelt
     signs = [lease.taken_at]
     for act in acts.of_run(connection, lease.plan_id):
         signs += [act.alive_at, *([act.ended_at] if act.ended_at else [])]
+    steered = select(func.max(AUDIT.c.at)).where(
+        AUDIT.c.plan_id == lease.plan_id, AUDIT.c.what.in_((HELD, RESUMED))
+    )
+    if (at := connection.execute(steered).scalar_one()) is not None:
+        signs.append(at)
     last = max(signs)
     if now - last < idle:
         return None

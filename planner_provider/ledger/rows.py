@@ -112,6 +112,15 @@ class PlanRun:
         return self.key.plan_id
 
     @property
+    def held_words(self) -> str:
+        """Who holds it since when and why, as a sentence without its stop; empty if nobody does."""
+        if self.held_at is None:
+            return ""
+        why = (self.held_reason or "").strip().removesuffix(".")
+        since = f"{self.held_by} holds this run since {self.held_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{since}: {why}" if why else since
+
+    @property
     def stopped_by(self) -> str:
         """Who stopped it, for messages: a person, or the end of its window."""
         by_window = (self.abort_reason or "").startswith(WINDOW_ENDED)
@@ -141,6 +150,9 @@ class Claim:
     """Whether to act also if it is done: it is about a state that may have changed since."""
     resumes: bool = False
     """Whether the task goes on after it was deferred."""
+    held_up: bool = True
+    """Whether it must not begin while the run is held. ``False`` for what belongs to something that
+    has begun, and must not stop half way."""
     parameters_sha: str = ""
     """Digest of the parameters that it was rendered with; empty if that is not known."""
     window: WindowRule | None = None

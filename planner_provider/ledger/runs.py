@@ -15,20 +15,21 @@ from planner_provider.ledger.rows import Outcome, PlanRun, RunKey
 from planner_provider.ledger.schema import PLAN_RUNS
 
 NOT_FAILING: dict[str, Any] = {"failing_at": None, "failing_steps": []}
+NOT_HELD: dict[str, Any] = {"held_at": None, "held_by": None, "held_reason": None}
 
 
 def find(connection: Connection, dag_id: str, run_id: str, *, lock: bool = False) -> PlanRun | None:
     """The run as the ledger knows it. With ``lock`` nobody else changes it until the end."""
     query = select(PLAN_RUNS).where(PLAN_RUNS.c.dag_id == dag_id, PLAN_RUNS.c.run_id == run_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 def get(connection: Connection, plan_id: str, *, lock: bool = False) -> PlanRun | None:
     """The run with this plan ID."""
     query = select(PLAN_RUNS).where(PLAN_RUNS.c.plan_id == plan_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ class Binding:
 def pin(connection: Connection, key: RunKey, bound: Binding, now: datetime) -> PlanRun:
     """Bind a run to a version, or find that it is. Raises ``SupersededError`` for another one.
 
-    If it had ended, it is under way again: its outcome and an abort are history. Raises
-    ``AbortedError`` if a person stopped it and it has not ended since.
+    If it had ended, it is under way again: its outcome and an abort are history. A hold stays: only
+    a person ends it, and `finish`. Raises ``AbortedError`` if a person stopped it and it has not
+    ended since.
     """
     known = ensure(connection, key)
     aborted = abort_refusal(known)
@@ -66,6 +68,7 @@ def pin(connection: Connection, key: RunKey, bound: Binding, now: datetime) -> P
             reason=None,
             finished_at=None,
             **NOT_FAILING,
+            **({} if known.outcome is None else NOT_HELD),
         )
     )
     run = get(connection, key.plan_id)
@@ -98,11 +101,11 @@ def ensure(connection: Connection, key: RunKey) -> PlanRun:
 def set_outcome(
     connection: Connection, plan_id: str, outcome: Outcome, reason: str, now: datetime
 ) -> None:
-    """Write how it ended, over what may stand there."""
+    """Write how it ended, over what may stand there. A hold ends with the run."""
     connection.execute(
         update(PLAN_RUNS)
         .where(PLAN_RUNS.c.plan_id == plan_id)
-        .values(outcome=outcome.value, reason=reason, finished_at=now)
+        .values(outcome=outcome.value, reason=reason, finished_at=now, **NOT_HELD)
     )
 
 
@@ -118,6 +121,7 @@ def reopen(connection: Connection, plan_id: str) -> None:
             abort_at=None,
             abort_reason=None,
             **NOT_FAILING,
+            **NOT_HELD,
         )
     )
 
@@ -129,6 +133,37 @@ def set_abort(connection: Connection, plan_id: str, reason: str | None, now: dat
         .where(PLAN_RUNS.c.plan_id == plan_id)
         .values(abort_at=now, abort_reason=reason)
     )
+
+
+def set_trace(connection: Connection, plan_id: str, trace_parent: str) -> None:
+    """Keep the trace of a run, unless one is kept."""
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == plan_id, PLAN_RUNS.c.trace_parent.is_(None))
+        .values(trace_parent=trace_parent)
+    )
+
+
+def set_hold(connection: Connection, plan_id: str, who: str, reason: str, now: datetime) -> None:
+    """Write down that a person holds the run."""
+    connection.execute(
+        update(PLAN_RUNS)
+        .where(PLAN_RUNS.c.plan_id == plan_id)
+        .values(held_at=now, held_by=who, held_reason=reason)
+    )
+
+
+def end_hold(connection: Connection, plan_id: str) -> None:
+    """Nobody holds the run any more."""
+    connection.execute(update(PLAN_RUNS).where(PLAN_RUNS.c.plan_id == plan_id).values(**NOT_HELD))
+
+
+def held(connection: Connection) -> tuple[str, ...]:
+    """The runs that are under way and held."""
+    query = select(PLAN_RUNS.c.plan_id).where(
+        PLAN_RUNS.c.held_at.is_not(None), PLAN_RUNS.c.outcome.is_(None)
+    )
+    return tuple(connection.execute(query).scalars())
 
 
 def set_failing(connection: Connection, run: PlanRun, step: str, now: datetime) -> bool:
@@ -164,7 +199,8 @@ def open_stops(connection: Connection) -> dict[str, datetime]:
     return {row.plan_id: row.since for row in connection.execute(query)}
 
 
-def _run(row: Row[Any]) -> PlanRun:
+def run_of(row: Row[Any]) -> PlanRun:
+    """A run from its row."""
     return PlanRun(
         key=RunKey(row.plan_id, row.plan, row.dag_id, row.run_id, row.digest),
         assessed_at=row.assessed_at,

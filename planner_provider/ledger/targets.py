@@ -8,7 +8,7 @@ place can be left behind by a process that died.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -64,12 +64,13 @@ class Targets(Database):
     ) -> Turn:
         """Begin a target if it is its turn, in the same transaction in which that is decided.
 
-        One that is begun, or done, already is told to begin, and nothing changes. ``elsewhere``
+        One that is begun, or done, already is told to begin, and nothing changes. While a person
+        holds the run, others wait. ``elsewhere``
         are the targets that are unavailable by what the world says. Raises ``ValueError`` for a
         target that the step does not have.
         """
         with writing(self._engine) as connection:
-            runs.get(connection, plan_id, lock=True)  # one begins at a time
+            run = runs.get(connection, plan_id, lock=True)  # one begins at a time
             items = work_items.of_step(connection, plan_id, step)
             item = next((item for item in items if item.item == target), None)
             if item is None:
@@ -84,6 +85,8 @@ class Targets(Database):
                 max_errors=limits.max_errors,
                 elsewhere=elsewhere,
             )
+            if run is not None and run.held_at is not None and answer.kind is TurnKind.BEGIN:
+                answer = replace(answer, kind=TurnKind.WAIT, why=run.held_words)
             if answer.kind is not TurnKind.BEGIN:
                 if item.state is ItemState.WAITING:
                     work_items.move(

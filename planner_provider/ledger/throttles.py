@@ -19,13 +19,13 @@ def find(connection: Connection, plan_id: str, name: str) -> Throttle | None:
     """The throttle as it is now."""
     query = select(THROTTLES).where(THROTTLES.c.plan_id == plan_id, THROTTLES.c.name == name)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _throttle(row)
+    return None if row is None else throttle_of(row)
 
 
 def of_run(connection: Connection, plan_id: str) -> tuple[Throttle, ...]:
     """All throttles of a run, by name."""
     query = select(THROTTLES).where(THROTTLES.c.plan_id == plan_id).order_by(THROTTLES.c.name)
-    return tuple(_throttle(row) for row in connection.execute(query))
+    return tuple(throttle_of(row) for row in connection.execute(query))
 
 
 def begin(connection: Connection, throttle: Throttle) -> bool:
@@ -87,7 +87,8 @@ def _values(throttle: Throttle) -> dict[str, Any]:
     }
 
 
-def _throttle(row: Row[Any]) -> Throttle:
+def throttle_of(row: Row[Any]) -> Throttle:
+    """A throttle from its row."""
     return Throttle(
         name=row.name,
         plan_id=row.plan_id,

@@ -12,12 +12,14 @@ from planner_provider.ledger import acts, leases, runs
 from planner_provider.ledger.authority import acquire_refusal
 from planner_provider.ledger.contention import ahead, claims, in_the_way, line_up, strongest
 from planner_provider.ledger.engine import LOCK_LEASES, lock
-from planner_provider.ledger.rows import Hold, Lease, Mode, Waiter, Waiting
+from planner_provider.ledger.rows import Blocker, Hold, Lease, Mode, Waiter, Waiting
 from planner_provider.ledger.schema import LEASE_QUEUE, PLAN_RUNS
 
 PATIENCE = timedelta(seconds=60)
 """Somebody who waits and gave no sign of life for so long is overtaken. Its place stays: once it
 gives a sign again, those who came later wait for it."""
+SIGNS = 4
+"""Who asks again gives this many signs of life within the patience, not one each time it asks."""
 
 
 def ask(
@@ -51,12 +53,8 @@ def ask(
     is_new = held is None or held.closing_at is not None
     if held is None or is_new:
         wanted = strongest(holds)
-        others = list(leases.held(connection, [hold.resource for hold in wanted]))
-        if held is None:
-            for waiter, name in queue:
-                if waiter.alive_at > now - patience and (not own or waiter.ticket < own.ticket):
-                    others += claims(waiter, name)
-        blockers = in_the_way(wanted, others, plan_id=plan_id)
+        first = _before(queue, own, now - patience) if held is None else []
+        blockers = _blockers(connection, plan_id, wanted, first)
         if blockers and not line:
             waiter = own or Waiter(0, plan_id, now, now, wanted)
             return Waiting(waiter, blockers, ahead(blockers)), False
@@ -73,6 +71,33 @@ def ask(
     if run is not None and run.outcome is not None:
         runs.reopen(connection, plan_id)
     return held, is_new
+
+
+def still_waits(
+    connection: Connection,
+    plan_id: str,
+    holds: Sequence[Hold],
+    now: datetime,
+    *,
+    patience: timedelta = PATIENCE,
+) -> Waiting | None:
+    """Look, without writing, whether the answer is what it was: wait.
+
+    ``None``: ``ask``. Something is in nobody's way, is to be refused or differs from what the run
+    waits for, or it is time for another sign of life. Many who wait for one lock would otherwise
+    keep the writers' queue of the database so full that its holder could hardly give it back.
+    """
+    queue = _queue(connection)
+    own = next((waiter for waiter, _ in queue if waiter.plan_id == plan_id), None)
+    wanted = strongest(holds)
+    if own is None or own.holds != wanted or own.alive_at <= now - patience / SIGNS:
+        return None
+    if acquire_refusal(plan_id, runs.get(connection, plan_id)):
+        return None
+    if leases.live(connection, plan_id) is not None:
+        return None
+    blockers = _blockers(connection, plan_id, wanted, _before(queue, own, now - patience))
+    return Waiting(own, blockers, ahead(blockers)) if blockers else None
 
 
 def find(connection: Connection, plan_id: str) -> Waiter | None:
@@ -110,6 +135,28 @@ def lined_up(
     return line_up(leases.held(connection, None), (waiter for waiter, _ in queue), names)
 
 
+_Queue = list[tuple[Waiter, tuple[str, str]]]
+"""Waiters in order of arrival, each with its DAG and run."""
+
+
+def _before(queue: _Queue, own: Waiter | None, silent: datetime) -> _Queue:
+    """Those who came before, without those who gave no sign of life since ``silent``."""
+    return [
+        (waiter, name)
+        for waiter, name in queue
+        if waiter.alive_at > silent and (own is None or waiter.ticket < own.ticket)
+    ]
+
+
+def _blockers(
+    connection: Connection, plan_id: str, wanted: Sequence[Hold], first: _Queue
+) -> tuple[Blocker, ...]:
+    others = list(leases.held(connection, [hold.resource for hold in wanted]))
+    for waiter, name in first:
+        others += claims(waiter, name)
+    return in_the_way(wanted, others, plan_id=plan_id)
+
+
 def _line_up(
     connection: Connection, own: Waiter | None, plan_id: str, wanted: Sequence[Hold], now: datetime
 ) -> Waiter:
@@ -129,7 +176,7 @@ def _line_up(
     return Waiter(ticket, plan_id, now, now, tuple(wanted))
 
 
-def _queue(connection: Connection) -> list[tuple[Waiter, tuple[str, str]]]:
+def _queue(connection: Connection) -> _Queue:
     query = (
         select(LEASE_QUEUE, PLAN_RUNS.c.dag_id, PLAN_RUNS.c.run_id)
         .join(PLAN_RUNS, PLAN_RUNS.c.plan_id == LEASE_QUEUE.c.plan_id)

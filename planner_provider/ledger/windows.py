@@ -145,12 +145,7 @@ def require_window(
     if rule is None or claim.role is not ActRole.STEP:
         return
     changes = changes_of(connection, rule.calendar, claim.override_users, now)
-    generation = lease.generation if lease else None
-    begun = {
-        act.step.partition(PART)[0]
-        for act in acts
-        if act.role is ActRole.STEP and act.generation == generation
-    }
+    begun = _begun(lease, acts)
     step = claim.step.partition(PART)[0]
     refused = window_refusal(
         rule, claim.step, now, changes, first=not begun, under_way=goes_on or step in begun
@@ -170,6 +165,36 @@ def require_window(
         )
     )
     raise refused
+
+
+def closes_at(
+    connection: Connection, claim: Claim, lease: Lease | None, acts: Iterable[Act], now: datetime
+) -> datetime | None:
+    """From when on the window will forbid a step that it allows now; ``None``: not at all."""
+    rule = claim.window
+    if rule is None or claim.role is not ActRole.STEP:
+        return None
+    from planner_provider.decide.windows import end_of_starts, interval_at
+
+    begun = _begun(lease, acts)
+    goes_on = rule.at_end == "finish" or claim.step.partition(PART)[0] in begun
+    if begun and goes_on and rule.at_end != "abort":
+        return None
+    changes = changes_of(connection, rule.calendar, claim.override_users, now)
+    if not begun:
+        return end_of_starts(rule.calendar, now, rule.needs, changes)
+    around = interval_at(rule.calendar, now, changes)
+    return around.end if around else None
+
+
+def _begun(lease: Lease | None, acts: Iterable[Act]) -> set[str]:
+    """The steps that were begun since the run took its locks."""
+    generation = lease.generation if lease else None
+    return {
+        act.step.partition(PART)[0]
+        for act in acts
+        if act.role is ActRole.STEP and act.generation == generation
+    }
 
 
 def window_refusal(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from planner_provider.ledger import work_items
+from planner_provider.ledger import runs, work_items
 from planner_provider.ledger.engine import reading, writing
 from planner_provider.ledger.rows import ItemState, WorkItem
 from planner_provider.ledger.targets import Targets
@@ -53,3 +53,28 @@ class Workloads(Targets):
             return work_items.move(
                 connection, plan_id, step, item, state, detail=detail, facts=facts, now=now
             )
+
+    def begin_item(
+        self,
+        plan_id: str,
+        step: str,
+        item: str,
+        *,
+        now: datetime,
+        detail: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """Let an item act, unless a person holds the run: then nothing changes.
+
+        Gives who holds it since when and why, ``None`` if the item may act now. Both in one
+        transaction: once a run is held, no item of it begins.
+        """
+        with writing(self._engine) as connection:
+            run = runs.get(connection, plan_id, lock=True)
+            if run is not None and run.held_at is not None:
+                return run.held_words
+            work_items.move(
+                connection, plan_id, step, item, ItemState.ACTING,
+                detail=detail, facts=facts, now=now,
+            )  # fmt: skip
+            return None

@@ -8,6 +8,7 @@ the outcome by then and the locks are given back, and there is nothing to do.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -15,6 +16,7 @@ from airflow.listeners import hookimpl
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.listeners.aborts import BY_HAND
+from planner_provider.notifications.sender import Sender
 from planner_provider.operators.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ACTOR = "airflow:run ended"
+AFTER_START = timedelta(seconds=20)
+SENDER = Sender(open_ledger)
+"""Tells people, in a thread, what no task has told or could tell."""
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def on_starting(component: Any) -> None:
+    """The scheduler starts: what was left to tell when the last one ended is told."""
+    if getattr(component, "job_type", None) == "SchedulerJob":
+        SENDER.wake(AFTER_START)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -60,6 +72,11 @@ def _conclude(ledger: Ledger, dag_id: str, run_id: str, why: str) -> None:
         ended = conclude_unfinished(journal, lease.course if lease else None, why)
         ledger.finish_run(run.key, ended.outcome, ended.reason, actor=ACTOR, now=now)
         log.error("%s: %s. %s", run.plan_id, ended.outcome.value.upper(), ended.reason)
+        from planner_provider.notifications.plans import note_end
+
+        note_end(ledger, run.plan_id, now=now)
+    if ledger.next_notice_due() is not None:
+        SENDER.wake()  # the scheduler itself waits for nobody
     if lease is not None and lease.released_at is None:
         reaped = ledger.reap(now=now, actor=ACTOR, silence=load_settings().silence)
         if run.plan_id in reaped.closing:

@@ -10,6 +10,8 @@ from planner_provider.hooks.settings import load_settings
 from planner_provider.ledger.authority import version_refusal
 from planner_provider.ledger.contention import conflict_text
 from planner_provider.ledger.rows import Hold, Lease, Mode, PlanRun, Waiting
+from planner_provider.notifications.outbox import send_left
+from planner_provider.notifications.plans import Audience, note_start
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.spec.values import format_duration
 
@@ -40,12 +42,20 @@ class AcquireOperator(FrameOperator):
     :param touches: resource and mode (``exclusive`` or ``shared``). The plan itself is always
         held exclusively besides: two runs of one plan never act at the same time.
     :param wait: how long to wait at most, from the first try; zero for one look.
+    :param audience: who is told that the run begins to act, if they want to hear of it; by default
+        whom the newest compilation names.
     """
 
     def __init__(
-        self, *, touches: tuple[tuple[str, str], ...] = (), wait: timedelta = WAIT, **kwargs: Any
+        self,
+        *,
+        touches: tuple[tuple[str, str], ...] = (),
+        wait: timedelta = WAIT,
+        audience: Audience | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.audience = audience
         self.touches = touches
         self.wait = wait
 
@@ -65,6 +75,8 @@ class AcquireOperator(FrameOperator):
                 plan_id, self._holds(task), actor=task.actor, now=now
             )
             if isinstance(answer, Lease):
+                note_start(task.ledger, plan_id, now=now, audience=self.audience)
+                send_left(task.ledger, now=self.clock.now)
                 return self._taken(answer)
             in_the_way = tuple(dict.fromkeys(b.plan_id for b in answer.blockers))
             if in_the_way != told:

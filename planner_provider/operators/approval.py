@@ -37,6 +37,7 @@ from planner_provider.hooks.settings import open_ledger
 from planner_provider.hooks.tickets import TicketWatch
 from planner_provider.ledger.authority import ExpiredError
 from planner_provider.ledger.rows import ApprovalState
+from planner_provider.operators.acting import Acting
 from planner_provider.operators.approval_book import Asked
 from planner_provider.operators.approval_case import ApprovalCase, open_case
 from planner_provider.operators.approval_facts import (
@@ -46,7 +47,7 @@ from planner_provider.operators.approval_facts import (
 from planner_provider.operators.approval_question import Question
 from planner_provider.operators.failures import record_failure
 from planner_provider.operators.plan_ref import PlanRef, Role
-from planner_provider.operators.plan_step import Acting, PlanStepMixin
+from planner_provider.operators.plan_step import PlanStepMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -241,6 +242,7 @@ class RequestApprovalOperator(PlanStepMixin, BaseOperator, SkipMixin):
             decision_id = case.book.decided(decision, case.now)
         if verdict.kind is VerdictKind.PROCEED:
             case.book.close(ApprovalState.GRANTED, decision_id, case.now)
+            self._question(case, inputs).granted(case.book, _by(asked), case.now)
             return {"state": "granted", "by": _by(asked), "decision": decision_id}
         if verdict.kind is not VerdictKind.HOLD:
             return self._refuse(case, verdict, decision_id)
@@ -338,6 +340,7 @@ class RequestApprovalOperator(PlanStepMixin, BaseOperator, SkipMixin):
             body=self.body,
             message=self.message,
             in_airflow=self.asks,
+            run=case.run,
         )
 
     def _wait(

@@ -1,9 +1,9 @@
-"""Put the question to people: in Airflow's required actions, and through webhooks."""
+"""Put the question to people: in Airflow's required actions, and wherever they are told things."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,25 @@ from planner_provider.decide.risk import Risk
 from planner_provider.errors import PlannerError
 from planner_provider.graph.approvals import ApprovalRule
 from planner_provider.graph.change_summary import ChangeSummary
-from planner_provider.operators.approval_book import Book
+from planner_provider.graph.contacts import ContactRoute
+from planner_provider.notifications.delivery import deliver
+from planner_provider.notifications.events import Event, event_key, subject_of
+from planner_provider.notifications.outbox import send_left, tell, write
+from planner_provider.notifications.plans import audience_of, run_event
+from planner_provider.notifications.routing import wanted
+from planner_provider.notifications.services.parcel import Parcel
+from planner_provider.operators.approval_book import Book, LedgerBook
 from planner_provider.operators.approval_facts import question_link
-from planner_provider.operators.approval_text import body_text, chat_text, subject_text, who_text
-from planner_provider.operators.notify import Message, post, run_url
+from planner_provider.operators.approval_text import body_text, subject_text, who_text
+from planner_provider.operators.notify import run_url
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.tracing import idempotency_key, trace_of
+from planner_provider.spec.values import format_duration
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from planner_provider.ledger import Ledger
+    from planner_provider.ledger.rows import PlanRun
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +74,8 @@ class Question:
     message: str | None = None
     in_airflow: bool = True
     """Whether it is answered in Airflow."""
+    run: PlanRun | None = None
+    """The run of a plan that it is about."""
 
     def ask_airflow(self, risk: Risk | None, *, assign: bool) -> None:
         """Put it among the required actions, without an answer."""
@@ -84,25 +96,38 @@ class Question:
     def tell(self, book: Book, now: datetime) -> datetime:
         """Tell those whose time has come, once; give the moment to look again at the latest."""
         due = self.answers_until
-        rounds = [("asked", timedelta(0), self.rule.connections)]
+        rounds = [("asked", timedelta(0), self.rule.ways)]
         rounds += [
-            (f"escalated after {item.after.total_seconds():g} s", item.after, item.connections)
+            (f"escalated after {item.after.total_seconds():g} s", item.after, item.ways)
             for item in self.rule.escalations
         ]
-        for name, after, connections in rounds:
+        for name, after, ways in rounds:
             moment = self.asked_at + after
             if moment > now:
                 due = min(due, moment)
-                continue
-            for connection in connections:
-                what = f"{name}, {connection}, {self.asked_at.isoformat()}"
-                if book.told(what):
-                    continue
-                if self._post(connection, what, urgent=after > timedelta(0)):
-                    book.remember_told(what, now)
-                else:
-                    due = min(due, now + AGAIN)
+            elif isinstance(book, LedgerBook) and self.run is not None:
+                self._note(book.ledger, self.run, after, ways, now)
+            elif not self._tell_directly(book, name, after, ways, now):
+                due = min(due, now + AGAIN)
+        if isinstance(book, LedgerBook):
+            send_left(book.ledger, now=lambda: now)
         return due
+
+    def granted(self, book: Book, by: Sequence[str], now: datetime) -> None:
+        """It was approved: those who were called need not come."""
+        if not isinstance(book, LedgerBook) or self.run is None:
+            return
+        try:
+            if not book.ledger.event_known(self.run.plan_id, "needs_approval", self._subject()):
+                return  # nobody was asked: a rule approved
+            audience = audience_of(book.ledger, self.run.key.plan)
+            event = run_event(
+                book.ledger, self.run, audience, "approved", self._subject(), now=now,
+                reason=f"Approved by {', '.join(by)}.", summary=self.line,
+            )  # fmt: skip
+            tell(book.ledger, event, (*self.rule.ways, *audience.ways(self.run)), now=lambda: now)
+        except PlannerError as error:
+            log.error("That it was approved could not be told: %s", error)
 
     @property
     def line(self) -> str:
@@ -132,24 +157,79 @@ class Question:
             link=question_link(self.context) if self.in_airflow else None,
         )
 
-    def _post(self, connection: str, what: str, *, urgent: bool) -> bool:
-        ti = self.context["ti"]
-        who = who_text(self.rule, self.requester, self.answers_until)
-        link = question_link(self.context) if self.in_airflow else run_url(self.context)
-        message = Message(
-            text=chat_text(self.line, who, link),
-            severity="warning" if urgent else "info",
-            trace=trace_of(self.plan_ref, self.context),
-            run_url=run_url(self.context),
-        )
-        key = idempotency_key(f"{ti.dag_id} {ti.run_id}", f"{self.name} {what}")
+    def _note(
+        self,
+        ledger: Ledger,
+        run: PlanRun,
+        after: timedelta,
+        ways: tuple[ContactRoute, ...],
+        now: datetime,
+    ) -> None:
+        """Write down that the people of one round are to be told; the plan's owner hears first."""
+        first = not after
         try:
-            post(connection, message, key)
+            audience = audience_of(ledger, run.key.plan)
+            event = run_event(
+                ledger, run, audience, "needs_approval" if first else "approval_escalated",
+                self._subject(after), now=now,
+            ).model_copy(update=self._said(after))  # fmt: skip
+            routes = (*ways, *audience.ways(run)) if first else ways
+            write(ledger, event, routes, audience.contacts if first else ())
         except PlannerError as error:
-            log.error("%s could not be told, and is told again later: %s", connection, error)
-            return False
-        log.info("%s was told (%s).", connection, what)
-        return True
+            log.error("Those who may approve could not be told: %s", error)
+
+    def _subject(self, after: timedelta = timedelta(0)) -> str:
+        asked = subject_of(self.name, self.asked_at.isoformat())
+        return subject_of(f"after {after.total_seconds():g} s", asked) if after else asked
+
+    def _said(self, after: timedelta) -> dict[str, Any]:
+        return {
+            "summary": self.line,
+            "reason": who_text(self.rule, self.requester, self.answers_until),
+            "answer_url": question_link(self.context) if self.in_airflow else None,
+            "requester": self.requester,
+            "task": self.name,
+            "waited": format_duration(after) if after else None,
+        }
+
+    def _tell_directly(
+        self,
+        book: Book,
+        name: str,
+        after: timedelta,
+        ways: tuple[ContactRoute, ...],
+        now: datetime,
+    ) -> bool:
+        """In a DAG written by hand, which has no outbox. ``False`` if somebody was not reached."""
+        ti = self.context["ti"]
+        event = Event.model_validate(
+            {
+                "kind": "approval_escalated" if after else "needs_approval",
+                "severity": "warning" if after else "info",
+                "plan_id": f"{ti.dag_id} {ti.run_id}",
+                "plan": ti.dag_id,
+                "subject": self._subject(after),
+                "at": now,
+                "step": ti.task_id,
+                "run_url": run_url(self.context),
+                **self._said(after),
+            }
+        )
+        reached = True
+        for way in ways:
+            what = f"{name}, {way.name}, {self.asked_at.isoformat()}"
+            if book.told(what) or not wanted(way, event):
+                continue
+            parcel = Parcel(event, way.connection, way.channel, event_key(event, way.name))
+            try:
+                deliver(parcel)
+            except PlannerError as error:
+                log.error("%s could not be told, and is told again later: %s", way.name, error)
+                reached = False
+                continue
+            log.info("%s was told (%s).", way.name, what)
+            book.remember_told(what, now)
+        return reached
 
 
 def answer_from_airflow(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,23 +9,8 @@ from typing import Any
 from planner_provider.decide.risk import Risk
 from planner_provider.graph.approvals import ApprovalRule
 from planner_provider.graph.change_summary import ChangeSummary
+from planner_provider.graph.filling import filled, shown
 from planner_provider.spec.values import format_duration
-
-_PARAMETER = re.compile(r"\{\{\s*params\.(\w+)\s*\}\}")
-MAX_VALUE = 200
-"""Longest value of a parameter that is shown, in characters."""
-
-
-def filled(text: str, parameters: Mapping[str, Any]) -> str:
-    """The text with ``{{ params.NAME }}`` replaced by the value. Other templates stay as they are:
-    what they stand for may be secret, and is not known before the step runs.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1)
-        return _short(parameters[name]) if name in parameters else match.group(0)
-
-    return _PARAMETER.sub(value, text)
 
 
 def subject_text(change: ChangeSummary | None, task_id: str, parameters: Mapping[str, Any]) -> str:
@@ -60,8 +44,8 @@ def body_text(
             f"**{filled(change.summary, parameters)}** Plan `{change.plan}`, {version}{run}{owner}."
         )
     if parameters:
-        shown = (f"`{name}` = `{_short(value)}`" for name, value in sorted(parameters.items()))
-        parts += _section("Parameters", shown)
+        listed = (f"`{name}` = `{shown(value)}`" for name, value in sorted(parameters.items()))
+        parts += _section("Parameters", listed)
     if change is not None:
         steps, touches = _all(change.steps, parameters), _all(change.touches, parameters)
         parts += _section("What is done", steps, numbered=True)
@@ -91,11 +75,6 @@ def who_text(rule: ApprovalRule, requester: str | None, answers_until: datetime)
     return text
 
 
-def chat_text(subject: str, who: str, link: str | None) -> str:
-    """The message for chat, with the link to the answer form."""
-    return "\n".join([subject, who, *([f"Answer here: {link}"] if link else [])])
-
-
 def _all(lines: Iterable[str], parameters: Mapping[str, Any]) -> list[str]:
     return [filled(line, parameters) for line in lines]
 
@@ -121,8 +100,3 @@ def _section(title: str, lines: Iterable[str], *, numbered: bool = False) -> lis
     return [
         "\n".join([f"**{title}**\n", *(f"{m} {t}" for m, t in zip(marks, listed, strict=True))])
     ]
-
-
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split()).replace("`", "'")
-    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"

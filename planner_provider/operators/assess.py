@@ -9,6 +9,7 @@ from planner_provider.errors import NotAvailableError
 from planner_provider.graph.approvals import parameters_digest
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.run_parameters import parameters_of
+from planner_provider.operators.tracing import keep_trace
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,6 +57,7 @@ class AssessOperator(FrameOperator):
             actor=task.actor,
             now=now,
         )
+        keep_trace(task.ledger, run.plan_id)
         self.log.info("Run %s is bound to version %s.", run.plan_id, run.key.digest[:8])
         if run.expires_at:
             self.log.info("No step may begin after %s.", run.expires_at.isoformat())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airflow.sdk import BaseOperator
 
-from planner_provider.errors import NotAvailableError, RefusedError
+from planner_provider.errors import NotAvailableError, PlannerError, RefusedError
+from planner_provider.operators.acting import Stopped
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.plan_step import PlanStepMixin, Stopped
+from planner_provider.operators.plan_step import PlanStepMixin
 from planner_provider.spec.workloads import Backfill, Throttle
 
 if TYPE_CHECKING:
@@ -195,6 +196,9 @@ class BackfillOperator(PlanStepMixin, BaseOperator):
         except Stopped:
             self._stopped(context, api, ledger, run)
             raise
+        except PlannerError:
+            self._warn_unpaused(context)
+            raise
         self._pause_again(context, api)
         context["ti"].xcom_push(key="progress", value=end.as_json())
         failure = failure_of(end)
@@ -312,11 +316,14 @@ class BackfillOperator(PlanStepMixin, BaseOperator):
             "No partition begins any more. %d runs in flight go on: %s.",
             len(in_flight), ", ".join(in_flight[:20]) or "none",
         )  # fmt: skip
-        if aborted and self.remembered(context, UNPAUSED):
+        self._warn_unpaused(context)
+
+    def _warn_unpaused(self, context: Context) -> None:
+        if self.remembered(context, UNPAUSED):
             self.log.warning(
-                "DAG '%s' stays unpaused, so that they can end; pause it again when they have.",
-                self.dag_to_fill,
-            )
+                "DAG '%s' stays unpaused, so that its runs can end; pause it again when they have, "
+                "unless this task is tried again.", self.dag_to_fill,
+            )  # fmt: skip
 
     # ---- dry run
 

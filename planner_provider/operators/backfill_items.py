@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from planner_provider.decide.partitions import Tally, Way
@@ -14,6 +14,8 @@ from planner_provider.operators.backfill_target import Listing, shown
 from planner_provider.operators.backfill_work import BackfillWork
 from planner_provider.operators.clock import Clock
 
+BY_HAND = timedelta(days=1)
+"""So long a partition is taken to be worked on by a task that belongs to no plan."""
 ENDED = (ItemState.DONE, ItemState.FAILED, ItemState.SKIPPED)
 
 
@@ -97,6 +99,22 @@ class BackfillItems:
             self.give_back(item)
         return moved
 
+    def begin(self, item: WorkItem, detail: str, **facts: Any) -> WorkItem | None:
+        """Let an item act; ``None``, with nothing changed, while a person holds the run."""
+        held = self._ledger.begin_item(
+            self._work.plan_id, self._work.step, item.item,
+            now=self._clock.now(), detail=detail, facts=facts or None,
+        )  # fmt: skip
+        if held is not None:
+            return None
+        begun = replace(
+            self._items[item.item], state=ItemState.ACTING, detail=detail,
+            facts={**item.facts, **facts}, ended_at=None,
+        )  # fmt: skip
+        self._items[item.item] = begun
+        self.tally = tally_of(self._items)
+        return begun
+
     def claim(self, item: WorkItem) -> str | None:
         """Keep other plans from this partition; why not, if one of them works on it."""
         place, name = self._work.place, item.item
@@ -107,7 +125,11 @@ class BackfillItems:
             for slot in self._ledger.slot_holders(place, name):
                 plan_id, _, step = slot.holder.partition(" ")
                 run = self._ledger.run(plan_id)
-                if run is not None and run.outcome is None:
+                if run is None:  # of a DAG written by hand: whether it goes on is not known
+                    works = self._clock.now() - slot.taken_at < BY_HAND
+                else:
+                    works = run.outcome is None
+                if works:
                     return f"step {step} of {plan_id} works on it"
                 self._ledger.give_slot_back(place, name, slot.holder)
         return "another plan works on it"

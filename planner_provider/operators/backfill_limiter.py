@@ -48,11 +48,15 @@ class StepLimiter:
         )
 
     def tick(self, now: datetime, running: int, completed: int) -> int:
-        """How many may run from now on."""
+        """How many may run from now on: none while a person holds the run; the throttle rests."""
+        if self._held_words():
+            return 0
         return self._throttler.tick(now, running, completed)
 
     def why_none(self) -> str:
         """Why nothing may begin, where the limit is 0."""
+        if held := self._held_words():
+            return held
         row = self._ledger.throttle(self._plan_id, self._step)
         kept = Kept.read(row.state) if row is not None else None
         if kept is not None and kept.paused is not None:
@@ -60,6 +64,10 @@ class StepLimiter:
         if kept is not None and kept.blocked is not None:
             return kept.blocked
         return "the throttle allows nothing now"
+
+    def _held_words(self) -> str:
+        run = self._ledger.run(self._plan_id)
+        return run.held_words if run is not None else ""
 
 
 def ask_calendar(

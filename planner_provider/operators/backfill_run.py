@@ -233,7 +233,7 @@ class BackfillRun:
         if self._held or self._limit is None:
             return
         for item in self.items.of(ItemState.WAITING):
-            if self.too_many_failed or self.tally.running >= self._limit:
+            if self._held or self.too_many_failed or self.tally.running >= self._limit:
                 return
             if item.item not in self._theirs:
                 self.pause(0)
@@ -258,14 +258,22 @@ class BackfillRun:
                 self._wait_for(item, choice.why)
             case Way.CLEAR if run is not None:
                 facts = {"way": Way.CLEAR.value, "run": run.run_id, "before": _stamp(run)}
-                self._ask_for(self._move(item, ItemState.ACTING, choice.why, **facts))
+                self._ask_or_hold(item, choice.why, facts)
 
     def _make(self, item: WorkItem, why: str) -> None:
         run_id = self.work.run_id(date_of(item))
         facts = {"way": Way.MAKE.value, "run": run_id, "before": None, "fresh": False}
-        began = self._move(item, ItemState.ACTING, why, **facts)
-        if not self._ask_for(began):
-            self._move(began, ItemState.WAITING, SOMEBODY_ELSES, run=None)
+        if not self._ask_or_hold(item, why, facts):
+            self._move(item, ItemState.WAITING, SOMEBODY_ELSES, run=None, fresh=False)
+
+    def _ask_or_hold(self, item: WorkItem, why: str, facts: dict[str, Any]) -> bool:
+        """Begin an item, or begin nothing more as the run is held; ``False`` as of `_ask_for`."""
+        began = self.items.begin(item, why, **facts)
+        if began is not None:
+            return self._ask_for(began)
+        self._held = self.limiter.why_none()
+        self.items.give_back(item)
+        return True
 
     def _wait_for(self, item: WorkItem, why: str) -> None:
         self._theirs[item.item] = why
@@ -308,7 +316,10 @@ class BackfillRun:
             )
             if (run is None and item.facts["way"] == Way.MAKE) or never_cleared:
                 log.info("Partition %s was meant to begin, and had not; it begins now.", item.item)
-                if not self._ask_for(item):
+                again = self.items.begin(item, item.detail or "")
+                if again is None:
+                    self._move(item, ItemState.WAITING, self.limiter.why_none())
+                elif not self._ask_for(again):
                     self._move(item, ItemState.WAITING, SOMEBODY_ELSES)
 
     def _redo_failed(self) -> None:

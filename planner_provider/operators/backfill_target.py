@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,13 +15,15 @@ from planner_provider.decide.partitions import (
     interval_ends,
     partitions,
 )
-from planner_provider.errors import MisconfiguredError, RefusedError
+from planner_provider.errors import MisconfiguredError, RefusedError, UnavailableError
 from planner_provider.hooks.airflow_api import ACTIVE, AirflowApi, TargetDag
 
 log = logging.getLogger(__name__)
 
 MAKES = "manual"
 """Type of a run that is made over Airflow's API."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""No more than this do the clocks of two machines differ."""
 BEYOND = (timedelta(days=1), timedelta(days=32), timedelta(days=370))
 """How far beyond the range the timetable's next date is looked for."""
 
@@ -99,14 +102,18 @@ def list_partitions(
 
     Raises:
         RefusedError: there are none, or Airflow refuses to list them.
+        UnavailableError: somebody's own run in the range is under way, so that Airflow does not
+            tell whether its date is a partition.
         MisconfiguredError: their data intervals cannot be told.
     """
+    asked_at = datetime.now(UTC)
+    dates = set(api.logical_dates(dag.dag_id, span.begin, span.end))
     runs = [
         run
         for run in api.runs(dag.dag_id, span.begin, span.end)
         if run.logical_date is not None and run.logical_date < span.end
     ]
-    dates = api.logical_dates(dag.dag_id, span.begin, span.end)
+    dates |= _under_way(dag, runs, dates, asked_at)
     listed = partitions(dates, runs, reprocess=reprocess, order=order)
     if not listed:
         raise RefusedError(
@@ -126,6 +133,30 @@ def list_partitions(
     return Listing(listed, ends)
 
 
+def _under_way(
+    dag: TargetDag, runs: Iterable[TargetRun], dates: Collection[datetime], asked_at: datetime
+) -> set[datetime]:
+    """The dates that Airflow left out of ``dates``, because their runs were under way then.
+
+    With a gap, partitions would be missing and intervals wrong.
+    """
+    found: set[datetime] = set()
+    for run in runs:
+        ended = run.ended_at is not None and run.ended_at < asked_at - CLOCKS_DIFFER
+        if run.logical_date is None or run.logical_date in dates or (run.has_ended and ended):
+            continue
+        if not run.is_of_schedule and not run.has_ended:
+            raise UnavailableError(
+                f"Run {run.run_id} of DAG '{dag.dag_id}' at {run.logical_date} is under way, and "
+                "meanwhile Airflow does not say whether this is one of the schedule's dates, so "
+                "the partitions are not known. Nothing was begun. Wait until it has ended, or "
+                "leave its date out of the range"
+            )
+        if run.is_of_schedule:
+            found.add(run.logical_date)
+    return found
+
+
 def _following(api: AirflowApi, dag: TargetDag, span: Range) -> datetime | None:
     """The timetable's first date at or after the range's end, if its interval is over."""
     now = datetime.now(UTC)
@@ -137,14 +168,10 @@ def _following(api: AirflowApi, dag: TargetDag, span: Range) -> datetime | None:
         found += [
             run.logical_date
             for run in api.runs(dag.dag_id, span.end, until, states=ACTIVE)
-            if run.logical_date is not None and _by_schedule(run)
+            if run.logical_date is not None and run.is_of_schedule
         ]
         if found:
             return min(found)
         if until == now:
             return None
     return None
-
-
-def _by_schedule(run: TargetRun) -> bool:
-    return run.run_type in ("scheduled", "backfill")

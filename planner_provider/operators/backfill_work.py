@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from planner_provider.decide.partitions import Reprocess, Tally
+from planner_provider.decide.partitions import MADE, Reprocess, Tally
 from planner_provider.errors import RefusedError
 from planner_provider.operators.backfill_target import shown
 
@@ -52,7 +52,7 @@ class BackfillWork:
         """The id of the run that is made for a partition: always the same one."""
         key = hashlib.sha256(f"{self.plan_id}\x1f{self.step}".encode()).hexdigest()[:10]
         name = _NOT_IN_RUN_ID.sub("-", f"{self.plan}.{self.step}")[:150]
-        return f"planner__{shown(date)}__{name}.{key}"
+        return f"{MADE}{shown(date)}__{name}.{key}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,11 @@ class CanaryStepOperator(ReleaseTask):
         self.last = last
         self.first = first
 
+    def held_up(self, context: Context) -> bool:
+        """A weight that is in force is watched on: to hold the run raises no traffic, and hides
+        nothing."""
+        return self.remembered(context, BEGAN) is None
+
     def act(self, context: Context) -> dict[str, Any]:
         """Set the weight, and watch: here if it is short, else deferred.
 

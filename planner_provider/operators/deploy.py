@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.sdk import BaseOperator
-
-from planner_provider.operators.delivery import (
-    PROGRESS_DEADLINE,
-    Given,
-    as_json,
-    release_of,
-    remember_before,
-    told,
-)
+from planner_provider.operators.delivery import remember_before, told
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.plan_step import PlanStepMixin
+from planner_provider.operators.release_task import ChangeTask
 from planner_provider.spec.delivery import Deploy
 
 if TYPE_CHECKING:
@@ -26,7 +15,7 @@ if TYPE_CHECKING:
     from planner_provider.graph.model import Contact
 
 
-class DeployOperator(PlanStepMixin, BaseOperator):
+class DeployOperator(ChangeTask):
     """Change what a service runs, and wait until it is rolled out.
 
     What it ran before is remembered before the change, so that `RollbackOperator` can put it back.
@@ -45,23 +34,6 @@ class DeployOperator(PlanStepMixin, BaseOperator):
         UnavailableError: the other side does not answer.
         MisconfiguredError: the Connection is missing, or its credentials are not good.
     """
-
-    template_fields: Sequence[str] = ("target", "change")
-    template_fields_renderers = {"target": "json", "change": "json"}  # noqa: RUF012
-    ui_color = "#fde68a"
-
-    def __init__(
-        self,
-        *,
-        target: Given,
-        change: Given,
-        progress_deadline: timedelta = PROGRESS_DEADLINE,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.target = as_json(target)
-        self.change = as_json(change)
-        self.progress_deadline = progress_deadline
 
     @classmethod
     def from_action(
@@ -83,13 +55,7 @@ class DeployOperator(PlanStepMixin, BaseOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Remember, change, wait."""
-        release = release_of(
-            self,
-            context,
-            target=self.target,
-            change=self.change,
-            progress_deadline=self.progress_deadline,
-        )
+        release = self.release(context)
         remember_before(self, context, release.memo)
         done = release.deploy()
         self.log.info("%s", done.text)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from planner_provider.errors import PlannerError
 from planner_provider.ledger.journal import Journal, StepStatus
 from planner_provider.ledger.outcome import Conclusion, RunFacts, conclude
 from planner_provider.ledger.rows import (
@@ -19,10 +18,13 @@ from planner_provider.ledger.rows import (
     Outcome,
     PlanRun,
 )
+from planner_provider.notifications.outbox import send_left
+from planner_provider.notifications.plans import Audience, note_end
 from planner_provider.operators.failures import Failure, failures
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.outline import StepOutline
 from planner_provider.operators.release import release_locks
+from planner_provider.operators.tracing import end_trace
 from planner_provider.spec.values import format_duration
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class FinishOperator(FrameOperator):
     :param front: task ids before the steps, ``begin`` left out.
     :param approvals: task ids that ask for approval.
     :param runbook: where people read on.
-    :param page: Airflow Connections of webhooks that are told when a rollback failed.
+    :param audience: who is told how it ended; by default whom the newest compilation names.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class FinishOperator(FrameOperator):
         front: tuple[str, ...] = (),
         approvals: tuple[str, ...] = (),
         runbook: str | None = None,
-        page: tuple[str, ...] = (),
+        audience: Audience | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -82,7 +84,7 @@ class FinishOperator(FrameOperator):
         self.front = front
         self.approvals = approvals
         self.runbook = runbook
-        self.page = page
+        self.audience = audience
 
     def run_task(self, task: FrameTask, context: Context) -> None:
         """Write the outcome. Raises ``AirflowFailException`` unless it is ``succeeded``."""
@@ -115,43 +117,13 @@ class FinishOperator(FrameOperator):
             actor=task.actor,
             now=now,
         )
+        end_trace(task.ledger, plan_id, conclusion)
         for line in self._summary(plan_id, conclusion, journal, _started(run, context), now):
             self.log.info("%s", line)
-        if conclusion.outcome is Outcome.ROLLBACK_FAILED:
-            self._page_people(task, plan_id, conclusion, context)
+        note_end(task.ledger, plan_id, now=now, audience=self.audience)
+        send_left(task.ledger, now=self.clock.now)
         if conclusion.outcome is not Outcome.SUCCEEDED:
             raise AirflowFailException(f"{conclusion.outcome.value}: {conclusion.reason}")
-
-    def _page_people(
-        self, task: FrameTask, plan_id: str, conclusion: Conclusion, context: Context
-    ) -> None:
-        """Somebody must look now. Who cannot be told does not change how the run ended."""
-        from planner_provider.operators.notify import Message, post, run_url
-        from planner_provider.operators.tracing import idempotency_key, trace_of
-
-        runbook = f" Runbook: {self.runbook}" if self.runbook else ""
-        message = Message(
-            text=f"The rollback of {plan_id} failed. {conclusion.reason}{runbook}",
-            severity="critical",
-            trace=trace_of(self.plan_ref, context),
-            run_url=run_url(context),
-        )
-        if not self.page:
-            self.log.error("The owner's Team names no connection in `notify`: nobody is paged.")
-        for connection in self.page:
-            told = "told"
-            try:
-                post(connection, message, idempotency_key(plan_id, f"rollback_failed:{connection}"))
-            except PlannerError as error:
-                told = f"not told: {error}"
-                self.log.error("%s could not be told: %s", connection, error)
-            task.ledger.record(
-                "run.paged",
-                plan_id=plan_id,
-                actor=task.actor,
-                detail={"connection": connection, "told": told},
-                now=self.clock.now(),
-            )
 
     def _facts(
         self,

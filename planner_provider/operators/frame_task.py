@@ -17,6 +17,7 @@ from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
 from planner_provider.operators.failures import record_failure
 from planner_provider.operators.plan_log import bind_plan
 from planner_provider.operators.plan_ref import PlanRef
+from planner_provider.operators.tracing import task_span
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -71,14 +72,15 @@ class FrameOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run the task; write down why it failed, if it fails."""
         task = self.frame_task(context)
-        with self._failures_written(task):
+        with task_span(self.plan_ref, context), self._failures_written(task):
             return self.run_task(task, context)
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
         """Go on after a deferral; write down why it failed, if it fails."""
-        with self._failures_written(self.frame_task(context)):
+        task = self.frame_task(context)
+        with task_span(self.plan_ref, context), self._failures_written(task):
             return super().resume_execution(next_method, next_kwargs, context)
 
     def frame_task(self, context: Context) -> FrameTask:

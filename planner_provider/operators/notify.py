@@ -1,4 +1,4 @@
-"""Action ``notify``: tell people something, through webhooks or in the task's log."""
+"""Action ``notify``: tell people something, through any service or in the task's log."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.configuration import conf
 
 from planner_provider.errors import MisconfiguredError, PlannerError, UnavailableError
+from planner_provider.graph.contacts import ContactRoute
+from planner_provider.hooks.connections import get_connection
+from planner_provider.hooks.settings import open_ledger
+from planner_provider.notifications.delivery import deliver
+from planner_provider.notifications.events import Event
+from planner_provider.notifications.plans import page_address, run_address
+from planner_provider.notifications.routing import wanted
+from planner_provider.notifications.services.parcel import Parcel
 from planner_provider.operators.http import task_identity, traced_headers
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
 DELIVERED = "planner_notified"
 """Key in the task's state store: connections that earlier tries reached."""
+WEBHOOKS = ("http", "https")
 TIMEOUT = 15.0
 """Longest wait for a webhook, in seconds."""
 
@@ -52,23 +59,25 @@ class Message:
 
 
 class NotifyOperator(PlanStepMixin, BaseOperator):
-    """Tell people something. The XCom is ``{sent}``, the connections that took the message.
+    """Tell people something. The XCom is ``{sent}``, the ways along which the message went.
 
     Webhooks get a POST with JSON: ``text``, ``plan_id``, ``plan``, ``step``, ``severity`` and
-    ``run_url``. All targets are tried, also if one fails; a retry leaves out those that were
-    reached. The message always goes to the task's log as well.
+    ``run_url``. Slack and mail get it in the thread of the run. All targets are tried, also if one
+    fails; a retry leaves out those that were reached. The message always goes to the task's log.
 
     Args:
         message: the text (templated).
-        to: targets: ``log``, ``connection:ID`` (a webhook, as an Airflow Connection of type http
-            whose host may hold the whole address) or ``team:NAME``.
+        to: targets: ``log``, ``connection:ID`` (an Airflow Connection of a type that
+            ``notifications.delivery`` lists; the host of one of type http may hold the whole
+            address) or ``team:NAME``.
         severity: ``info``, ``warning`` or ``critical``.
-        teams: connections by name of team, for targets ``team:NAME``. A team without connections
-            is told in the log only, and the log says so.
+        teams: ways by name of team, or names of connections, for targets ``team:NAME``; what a
+            way does not want is not sent there. A team without any is told in the log only, and
+            the log says so.
         plan_ref: the plan that this is a step of, if any.
 
     Raises:
-        UnavailableError: a webhook did not take the message.
+        UnavailableError: a service did not take the message.
         MisconfiguredError: all that failed lack a working Connection.
     """
 
@@ -81,14 +90,17 @@ class NotifyOperator(PlanStepMixin, BaseOperator):
         message: str,
         to: Sequence[str] = ("log",),
         severity: str = "info",
-        teams: Mapping[str, Sequence[str]] | None = None,
+        teams: Mapping[str, Sequence[str | ContactRoute]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.message = message
         self.to = to
         self.severity = severity
-        self.teams = teams or {}
+        self.teams = {
+            name: tuple(ContactRoute(connection=w) if isinstance(w, str) else w for w in ways)
+            for name, ways in (teams or {}).items()
+        }
 
     @classmethod
     def from_action(
@@ -104,7 +116,7 @@ class NotifyOperator(PlanStepMixin, BaseOperator):
             message=action.message,
             to=action.to,
             severity=action.severity,
-            teams={contact.team: contact.connections for contact in contacts},
+            teams={contact.team: contact.ways for contact in contacts},
             plan_ref=plan_ref,
             **base_kwargs,
         )
@@ -118,22 +130,23 @@ class NotifyOperator(PlanStepMixin, BaseOperator):
             run_url=run_url(context),
         )
         self.log.log(LEVELS[self.severity], "%s: %s", self.severity.upper(), message.text)
+        event = self._event(message, context)
         store = context.get("task_state_store")
         delivered: list[str] = list(self._told_before(store))
         key = idempotency_key(*task_identity(message.trace, context))
         failures: list[PlannerError] = []
-        for connection in self._connections():
-            if connection in delivered:
-                self.log.info("%s was told by an earlier try.", connection)
+        for way in self._ways(event):
+            if way.name in delivered:
+                self.log.info("%s was told by an earlier try.", way.name)
                 continue
             try:
-                post(connection, message, key)
+                self._send(way, event, message, key)
             except PlannerError as error:
-                self.log.error("%s could not be told: %s", connection, error)
+                self.log.error("%s could not be told: %s", way.name, error)
                 failures.append(error)
                 continue
-            self.log.info("%s was told.", connection)
-            delivered.append(connection)
+            self.log.info("%s was told.", way.name)
+            delivered.append(way.name)
             if store is not None:
                 store.set(DELIVERED, delivered)
         if failures:
@@ -145,12 +158,12 @@ class NotifyOperator(PlanStepMixin, BaseOperator):
         known = store.get(DELIVERED) if store is not None else None
         return known if isinstance(known, list) else ()
 
-    def _connections(self) -> Iterable[str]:
-        found: dict[str, None] = {}
+    def _ways(self, event: Event) -> Iterable[ContactRoute]:
+        found: dict[str, ContactRoute] = {}
         for target in self.to:
             kind, _, name = target.partition(":")
             if kind == "connection":
-                found[name] = None
+                found.setdefault(name, ContactRoute(connection=name))
             elif kind == "team":
                 reached = self.teams.get(name, ())
                 if not reached:
@@ -159,8 +172,35 @@ class NotifyOperator(PlanStepMixin, BaseOperator):
                         "this message stands in this log only.",
                         name,
                     )
-                found.update(dict.fromkeys(reached))
-        return found
+                for way in reached:
+                    if wanted(way, event):
+                        found.setdefault(way.name, way)
+        return found.values()
+
+    def _event(self, message: Message, context: Context) -> Event:
+        ti, trace = context["ti"], message.trace
+        plan_id = trace.plan_id if trace else f"{ti.dag_id} {ti.run_id}"
+        return Event.model_validate(
+            {
+                "kind": "message",
+                "severity": self.severity,
+                "plan_id": plan_id,
+                "plan": trace.plan if trace else ti.dag_id,
+                "subject": ti.task_id,
+                "summary": message.text,
+                "at": self.clock.now(),
+                "step": trace.step if trace else ti.task_id,
+                "run_url": message.run_url,
+                "page_url": page_address(plan_id) if trace else None,
+            }
+        )
+
+    def _send(self, way: ContactRoute, event: Event, message: Message, key: str) -> None:
+        if get_connection(way.connection).conn_type in WEBHOOKS:
+            post(way.connection, message, key)
+            return
+        thread = open_ledger().notice_thread(event.plan_id, way.name) if message.trace else None
+        deliver(Parcel(event, way.connection, way.channel, f"{key}-{way.name}", thread=thread))
 
     @staticmethod
     def _failure(failures: Sequence[PlannerError]) -> PlannerError:
@@ -194,8 +234,5 @@ def post(connection: str, message: Message, key: str) -> None:
 
 def run_url(context: Context) -> str | None:
     """Where the run is seen in Airflow's UI; ``None`` if ``[api] base_url`` is not set."""
-    base = conf.get("api", "base_url", fallback="") or ""
-    if not base:
-        return None
     ti = context["ti"]
-    return f"{base.rstrip('/')}/dags/{quote(ti.dag_id)}/runs/{quote(ti.run_id, safe='')}"
+    return run_address(ti.dag_id, ti.run_id)

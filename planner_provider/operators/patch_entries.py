@@ -14,6 +14,7 @@ from planner_provider.operators.patch_node import (
     CordonOperator,
     DrainOperator,
     UncordonOperator,
+    boot_id_of,
     node_for,
 )
 from planner_provider.operators.patch_rollout import TargetTask
@@ -97,7 +98,7 @@ class RebootTask(TargetTask):
         self.show_target(context)
         self.require_turn(context)
         node = node_for(self, context)
-        now = node.read().boot_id
+        now = boot_id_of(node)
         before = self.remember_once(context, BOOT_ID, lambda: now)
         if now != before:
             self.log.info("%s was restarted already: boot ID %s, not %s.", node.name, now, before)  # type: ignore[attr-defined]

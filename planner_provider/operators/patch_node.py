@@ -137,8 +137,12 @@ class BackOperator(NodeTask):
         before = None
         if self.trigger is not None:
             before = self.remembered(context, BOOT_ID, step=f"{self.trigger}[{index}]")
-        if before is None:
-            before = self.item(context).facts.get(BOOT_ID)
+        before = before or self.item(context).facts.get(BOOT_ID)
+        if not before:
+            raise RefusedError(
+                f"The boot ID that {node.name} had before is not known, so it cannot be told "
+                "whether it was restarted. Look at it."
+            )
         end = self.clock.monotonic() + self.timeout.total_seconds()
         told = ""
         while True:
@@ -163,12 +167,14 @@ class BackOperator(NodeTask):
             self.pause(min(LOOK_SECONDS, max(0.05, end - self.clock.monotonic())))
 
 
-def _not_back(state: NodeState | None, before: str | None) -> str:
+def _not_back(state: NodeState | None, before: str) -> str:
     if state is None:
         return "it is not in the cluster"
     if not state.ready:
         return f"it is not ready ({state.problem or 'no reason is given'})"
-    if before and state.boot_id == before:
+    if not state.boot_id:
+        return "it does not tell its boot ID"
+    if state.boot_id == before:
         return f"its boot ID is still {before}, so it was not restarted"
     return ""
 
@@ -185,6 +191,14 @@ def node_for(task: TargetTask, context: Context) -> Node:
             "be cordoned nor drained. Nothing was touched."
         )
     return node_of(selector, item.item, item.plan_id)
+
+
+def boot_id_of(node: Node) -> str:
+    """The boot ID of a node now. Raises ``UnavailableError`` if it tells none."""
+    boot_id = node.read().boot_id
+    if not boot_id:
+        raise UnavailableError(f"{node.name} does not tell its boot ID now")
+    return boot_id
 
 
 def cordon(task: TargetTask, node: Node, context: Context) -> str:

@@ -137,6 +137,10 @@ class TargetTask(PlanStepMixin):
         super().__init__(**kwargs)
         self.rollout = rollout
 
+    def held_up(self, context: Context) -> bool:
+        """A target that has begun is not held half way, with its node cordoned."""
+        return False
+
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render, with ``target`` known."""
         self.show_target(context)

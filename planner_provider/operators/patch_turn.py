@@ -48,6 +48,9 @@ class BeginTargetOperator(TargetTask, BaseOperator):
     needs_turn = False
     ui_color = "#e0e7ff"
 
+    _left_out: str | None = None
+    """Why this target is not begun."""
+
     def __init__(
         self,
         *,
@@ -59,8 +62,35 @@ class BeginTargetOperator(TargetTask, BaseOperator):
         self.turn_slos = guard_slos
         self.turn_budget = guard_budget
 
+    def held_up(self, context: Context) -> bool:
+        """No target begins while the run is held."""
+        return True
+
+    def execute(self, context: Context) -> Any:
+        """Begin the target, or skip this task and with it all that would be done to the target."""
+        return self._or_skip(super().execute(context))
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """As ``execute``, after a deferral."""
+        return self._or_skip(super().resume_execution(next_method, next_kwargs, context))
+
+    def _or_skip(self, told: Any) -> Any:
+        """By the journal a skip is done; for Airflow it must be one, or what follows would come."""
+        if self._left_out is not None:
+            raise AirflowSkipException(self._left_out)
+        return told
+
     def act(self, context: Context) -> dict[str, Any]:
         """Ask for the turn, here for a little while, then deferred."""
+        try:
+            return self._take_turn(context)
+        except AirflowSkipException as skip:
+            self._left_out = str(skip)
+            raise
+
+    def _take_turn(self, context: Context) -> dict[str, Any]:
         self.show_target(context)
         self._ask_turn_guards(context)
         end = self.clock.monotonic() + SHORT_SECONDS
@@ -124,9 +154,11 @@ class BeginTargetOperator(TargetTask, BaseOperator):
         from planner_provider.operators.patch_node import BOOT_ID, node_for
 
         item = self.item(context, anew=True)
-        if not self.rollout.fleet.is_nodes or BOOT_ID in item.facts:
+        if not self.rollout.fleet.is_nodes or item.facts.get(BOOT_ID):
             return
         boot_id = node_for(self, context).read().boot_id
+        if not boot_id:
+            return  # who waits for a reboot will say that it is not known
         open_ledger().move_item(
             item.plan_id, item.step, item.item, item.state,
             facts={BOOT_ID: boot_id}, now=self.clock.now(),

@@ -84,9 +84,10 @@ class PatchUndoOperator(PlanStepMixin, BaseOperator):
         for item in begun:
             try:
                 self._undo(item, context)
-            except PlannerError as error:
-                self.log.error("%s could not be undone: %s", item.item, error)
-                failed.append(f"{item.item}: {error}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are undone
+                told = str(error) if isinstance(error, PlannerError) else repr(error)
+                self.log.error("%s could not be undone: %s", item.item, told)
+                failed.append(f"{item.item}: {told}")
             else:
                 undone.append(item.item)
         if failed:

@@ -23,13 +23,16 @@ from planner_provider.errors import (
     UnavailableError,
 )
 from planner_provider.hooks.settings import PlannerSettings, load_settings, open_ledger
+from planner_provider.operators.acting import Acting, Stopped
 from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
 from planner_provider.operators.failures import record_closed, record_failure
+from planner_provider.operators.held import AFTER_HOLD, wait_until_resumed
 from planner_provider.operators.life_signs import LifeSigns, die_with_parent, interrupt_task
 from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.run_parameters import parameters_sha
 from planner_provider.operators.stopped import callbacks_of_step
+from planner_provider.operators.tracing import task_span
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,28 +48,6 @@ log = logging.getLogger(__name__)
 
 END_TRIES = 6
 """How often the end of an act is tried to be written, a second and more apart."""
-
-
-class Stopped(BaseException):
-    """The task was told to stop while it acted. Not an ``Exception``: actions must let it pass."""
-
-
-class Acting:
-    """What a step knows while it acts."""
-
-    def __init__(self, *, needed: bool) -> None:
-        self.needed = needed
-        """Whether to act at all. ``False``: it is already done, or there is nothing to undo."""
-        self.stop = threading.Event()
-        self.why = ""
-        self.in_body = False
-        self.generation: int | None = None
-        """Generation of the lease under which it acts."""
-
-    def tell_to_stop(self, why: str) -> None:
-        """Ask the action to end. Its loops look at ``PlanStepMixin.stopping``."""
-        self.why = self.why or why
-        self.stop.set()
 
 
 class PlanStepMixin:
@@ -131,17 +112,26 @@ class PlanStepMixin:
 
     def execute(self, context: Context) -> Any:
         """Act, with authority and journal."""
-        with self.acting(context) as acting:
+        with task_span(self.plan_ref, context), self.acting(context) as acting:
             return self.act(context) if acting.needed else None
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
     ) -> Any:
-        """Go on after a deferral, with authority and journal."""
-        with self.acting(context, resumes=True) as acting:
+        """Go on after a deferral, with authority and journal; after a hold, begin."""
+        if next_method == AFTER_HOLD:
+            return self.execute(context)
+        with task_span(self.plan_ref, context), self.acting(context, resumes=True) as acting:
             if not acting.needed:
                 return None
             return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+
+    def held_up(self, context: Context) -> bool:
+        """Whether a hold of the run keeps this from beginning.
+
+        ``False`` for what belongs to something that has begun and must not stop half way.
+        """
+        return True
 
     def pre_execute(self, context: Context) -> None:
         """Put the plan ID into the log."""
@@ -302,6 +292,8 @@ class PlanStepMixin:
 
         while True:
             begin = ledger.begin_act(claim, now=self.clock.now())
+            if begin.permit is Permit.HELD:
+                wait_until_resumed(begin, self.clock.now())
             if begin.permit is not Permit.BUSY:
                 return begin
             waited_for = {act.id for act in begin.open_acts}
@@ -316,19 +308,20 @@ class PlanStepMixin:
             )
 
     def _ask_guards(self, ledger: Ledger, claim: Claim) -> None:
-        """Ask, unless the step is done: then there is nothing that they could forbid."""
-        from planner_provider.ledger.journal import Journal, StepStatus
+        """Ask, unless the step is done, or must wait: then there is nothing to forbid yet."""
+        from planner_provider.ledger.acts import Permit
         from planner_provider.operators.guard import check_guards
 
-        plan_id = self.plan_ref.plan_id(claim.run_id) if self.plan_ref else ""
-        journal = Journal(ledger.acts_of(plan_id))
-        if journal.of(claim.step, claim.map_index).status is StepStatus.DONE:
+        asked = ledger.ask_to_begin(claim, now=self.clock.now())
+        if asked.permit is Permit.HELD:
+            wait_until_resumed(asked, self.clock.now())
+        if asked.permit is Permit.ALREADY_DONE:
             return
         check_guards(
             self.guard_slos,
             self.guard_budget,
             ledger=ledger,
-            plan_id=plan_id,
+            plan_id=asked.plan_id,
             step=claim.step,
             actor=claim.actor,
             now=self.clock.now,
@@ -378,6 +371,7 @@ class PlanStepMixin:
             repeatable=self.repeatable,
             again=self.again,
             resumes=resumes,
+            held_up=self.held_up(context),
             parameters_sha=parameters_sha(self, context),
             window=self.plan_window,
             override_users=load_settings().override_users if self.plan_window else (),

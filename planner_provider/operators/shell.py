@@ -14,8 +14,9 @@ from planner_provider.errors import (
     RefusedError,
     UnavailableError,
 )
+from planner_provider.operators.acting import Stopped
 from planner_provider.operators.plan_ref import PlanRef
-from planner_provider.operators.plan_step import PlanStepMixin, Stopped
+from planner_provider.operators.plan_step import PlanStepMixin
 from planner_provider.operators.tracing import environment, trace_of, traceparent
 from planner_provider.spec.actions import Shell
 

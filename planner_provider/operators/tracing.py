@@ -1,21 +1,37 @@
 """How work that a plan does elsewhere can be traced back to the plan.
 
 The plan ID travels in HTTP headers (W3C baggage), in SQL comments (sqlcommenter), in the
-environment of commands and in Kubernetes labels. Everything here but `traceparent` is a pure
-function of its arguments.
+environment of commands and in Kubernetes labels. Everything here is a pure function of its
+arguments, but `task_span`, `keep_trace`, `end_trace`, and `traceparent`, which is that of the span
+around.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from planner_provider.operators.plan_ref import PlanRef
+from planner_provider.errors import PlannerError
+from planner_provider.hooks.spans import Traced, is_on, new_trace, run_span, span, traceparent
+from planner_provider.operators.plan_ref import PlanRef, Role
+
+if TYPE_CHECKING:
+    from planner_provider.ledger import Ledger
+    from planner_provider.ledger.outcome import Conclusion
+
+__all__ = [
+    "PlanTrace", "baggage", "end_trace", "environment", "idempotency_key", "keep_trace",
+    "label_value", "pod_labels", "sql_comment", "task_span", "trace_of", "traceparent",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 MAX_BAGGAGE_BYTES = 8192
 MAX_BAGGAGE_MEMBERS = 64
@@ -129,12 +145,77 @@ def idempotency_key(owner: str, task_id: str, map_index: int = -1) -> str:
     return str(uuid.uuid5(_KEY_SPACE, "\x1f".join((owner, task_id, str(map_index)))))
 
 
-def traceparent() -> str | None:
-    """The W3C ``traceparent`` of the current OpenTelemetry span, if tracing is on."""
+DEFERRED = frozenset({"TaskDeferred", "TaskAwaitingInput"})
+"""Exceptions by which Airflow lets a task wait without a worker."""
+
+
+@contextmanager
+def task_span(ref: PlanRef | None, context: Mapping[str, Any]) -> Iterator[Traced]:
+    """A span around what a task of a plan does; nothing where nothing is traced."""
+    if ref is None or not is_on():
+        yield Traced()
+        return
+    ti = context["ti"]
+    plan_id, own = ref.plan_id(ti.run_id), ref.step or ti.task_id
+    told = {
+        "planner.plan_id": plan_id,
+        "planner.plan": ref.plan,
+        "planner.step": ref.step,
+        "planner.role": ref.role.value,
+        "planner.task": ti.task_id,
+        "planner.version": ref.digest[:8],
+        "planner.try": ti.try_number,
+    }
+    kind = "task" if ref.role is Role.FRAME else ref.role.value
+    with span(f"{kind} {own}", told, parent=lambda: _parent(ti.dag_id, ti.run_id, plan_id)) as made:
+        try:
+            yield made
+        except BaseException as error:
+            if type(error).__name__ in DEFERRED:
+                made.set("planner.deferred", True)
+            raise
+        made.set("planner.outcome", "done")
+
+
+def keep_trace(ledger: Ledger, plan_id: str) -> None:
+    """Let a run that begins remember its trace, so that all of its spans hang together."""
+    made = new_trace(plan_id) if is_on() else None
+    if made is None:
+        return
     try:
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-    except ImportError:
-        return None
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
-    return carrier.get("traceparent")
+        ledger.keep_trace(plan_id, made)
+    except PlannerError as error:
+        log.warning("The trace of this run could not be kept: %s", error)
+
+
+def end_trace(ledger: Ledger, plan_id: str, conclusion: Conclusion) -> None:
+    """Write the span of a run that has ended."""
+    if not is_on():
+        return
+    try:
+        run = ledger.run(plan_id)
+    except PlannerError as error:
+        log.warning("The trace of this run could not be ended: %s", error)
+        return
+    if run is None:
+        return
+    outcome = conclusion.outcome.value
+    run_span(
+        f"plan {run.key.plan}",
+        {
+            "planner.plan_id": plan_id,
+            "planner.plan": run.key.plan,
+            "planner.version": run.key.digest[:8],
+            "planner.outcome": outcome,
+        },
+        trace_parent=run.trace_parent or new_trace(plan_id),
+        began_at=run.assessed_at,
+        failed=None if outcome == "succeeded" else f"{outcome}: {conclusion.reason}",
+    )
+
+
+def _parent(dag_id: str, run_id: str, plan_id: str) -> str | None:
+    from planner_provider.hooks.settings import open_ledger
+
+    run = open_ledger().run_of(dag_id, run_id)
+    return (run.trace_parent if run else None) or new_trace(plan_id)

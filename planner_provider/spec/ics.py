@@ -13,6 +13,8 @@ from planner_provider.spec.recurrence import parse_rule
 
 MAX_EVENTS = 5_000
 _YEARS_COMPARED = 3
+_SINGLE = ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID")
+"""What an event has once, if at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,21 @@ class IcsError(ValueError):
 def parse_ics(text: str, timezone: str) -> tuple[ImportedEvent, ...]:
     """Read the events of a file. ``timezone`` is for those that name none.
 
-    Cancelled events are left out, and so are those of no length. Raises ``IcsError`` for what
+    Cancelled events are left out, and so are moments without length. Raises ``IcsError`` for what
     cannot be understood: a freeze that is dropped in silence would be worse than none.
     """
     import icalendar
+
+    text = text.removeprefix("\ufeff")
+    events = _require_whole(text)
 
     icalendar.use_zoneinfo()  # type: ignore[no-untyped-call] # forgets the zones that other files define
     try:
         calendars = icalendar.Calendar.from_ical(text, multiple=True)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise IcsError(f"it cannot be read as iCalendar: {error}") from None
+    if events != sum(len(calendar.walk("VEVENT")) for calendar in calendars):
+        raise IcsError(f"not all of its {events} events can be read")
     found: list[ImportedEvent] = []
     for calendar in calendars:
         named = str(calendar.get("X-WR-TIMEZONE", ""))
@@ -54,6 +61,30 @@ def parse_ics(text: str, timezone: str) -> tuple[ImportedEvent, ...]:
     if len(found) > MAX_EVENTS:
         raise IcsError(f"it has more than {MAX_EVENTS:,} events")
     return tuple(found)
+
+
+def _require_whole(text: str) -> int:
+    """How many events there are. Raises for a file that is cut off, or is none.
+
+    icalendar drops in silence what has no end.
+    """
+    opened: list[str] = []
+    begun: list[str] = []
+    for line in re.split(r"\r\n|\n|\r", re.sub(r"(\r\n|\n|\r)[ \t]", "", text)):
+        match = re.fullmatch(r"(BEGIN|END):([\w-]+)", line.strip().upper())
+        if match is None:
+            continue
+        word, name = match.groups()
+        if word == "BEGIN":
+            opened.append(name)
+            begun.append(name)
+        elif not opened or opened.pop() != name:
+            raise IcsError(f"END:{name} ends nothing that began before it")
+    if opened:
+        raise IcsError(f"it is cut off: its last BEGIN:{opened[-1]} has no end")
+    if not begun:
+        raise IcsError("it holds no calendar")
+    return begun.count("VEVENT")
 
 
 class _Reader:
@@ -85,7 +116,7 @@ class _Reader:
         for base in self._single(event):
             start = event["DTSTART"].dt
             zone = ZoneInfo(base.timezone)
-            without = [_local(value, zone) for value in _values(event.get("EXDATE"))]
+            without = [_local(value, zone) for value in _values(event, "EXDATE")]
             for one in changed:
                 if one["RECURRENCE-ID"].params.get("RANGE"):
                     raise IcsError(
@@ -94,7 +125,7 @@ class _Reader:
                     )
                 without.append(_local(one["RECURRENCE-ID"].dt, zone))
             more = []
-            for value in _values(event.get("RDATE")):
+            for value in _values(event, "RDATE"):
                 if isinstance(value, tuple):
                     yield self._period(value, base)
                 else:
@@ -176,8 +207,20 @@ def _check(event: Any) -> None:
         raise IcsError(f"{name} of {_name(event)} cannot be read: {error}")
     if "DTSTART" not in event:
         raise IcsError(f"{_name(event)} has no DTSTART")
-    if isinstance(event["DTSTART"], list):
-        raise IcsError(f"{_name(event)} has more than one DTSTART")
+    for name in _SINGLE:
+        if isinstance(event.get(name), list):
+            raise IcsError(f"{_name(event)} has more than one {name}")
+    if "EXRULE" in event:
+        raise IcsError(f"{_name(event)} has an EXRULE, which is not read; use EXDATE")
+    if "RECURRENCE-ID" in event:
+        _require_zone(event, "RECURRENCE-ID", event["RECURRENCE-ID"], event["RECURRENCE-ID"].dt)
+
+
+def _require_zone(event: Any, name: str, listed: Any, value: Any) -> None:
+    """Raise for a time in a zone that is not known: icalendar gives it without one."""
+    zone = listed.params.get("TZID")
+    if zone and isinstance(value, datetime) and value.tzinfo is None:
+        raise IcsError(f"{name} of {_name(event)} is in the time zone '{zone}', which is not known")
 
 
 def _cancelled(event: Any) -> bool:
@@ -188,10 +231,13 @@ def _name(event: Any) -> str:
     return f"the event '{event.get('SUMMARY') or event.get('UID') or '?'}'"
 
 
-def _values(prop: Any) -> Iterator[Any]:
+def _values(event: Any, name: str) -> Iterator[Any]:
     """The values of EXDATE and RDATE: none, one list of them, or several."""
+    prop = event.get(name)
     for listed in prop if isinstance(prop, list) else [] if prop is None else [prop]:
         for item in listed.dts:
+            first = item.dt[0] if isinstance(item.dt, tuple) else item.dt
+            _require_zone(event, name, listed, first)
             yield item.dt
 
 
@@ -223,7 +269,9 @@ def _length(event: Any, start: date) -> str | None:
         return None
     else:
         length, nominal = timedelta(days=1), True
-    if length <= timedelta(0):
+    if length < timedelta(0) or (length == timedelta(0) and not isinstance(start, datetime)):
+        raise IcsError(f"{_name(event)} ends before it begins")
+    if length == timedelta(0):
         return None
     days = length.days if nominal else 0
     seconds = int((length - timedelta(days=days)).total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictStr, model_validator
@@ -21,6 +22,9 @@ from planner_provider.spec.values import (
     Text,
     form,
 )
+
+ESCALATES_AFTER = timedelta(minutes=30)
+"""When a team that an escalation names without a time is told."""
 
 
 class TemplateInput(Model):
@@ -79,16 +83,74 @@ class Service(Model):
     spec: ServiceSpec
 
 
+NoticeEvent = Literal[
+    "started", "needs_approval", "approval_escalated", "approved", "held", "resumed", "rolled_back",
+    "rollback_failed", "failed", "rejected", "expired", "blocked", "aborted", "done", "message",
+]  # fmt: skip
+"""What people are told of. ``message`` is what steps of kind `notify` say."""
+Severity = Literal["info", "warning", "critical"]
+
+
+class Route(Model):
+    """One way by which a team is told things, and what goes that way."""
+
+    connection: ConnectionId
+    """Airflow Connection. Its type says which service it is: `slack`, `slackwebhook`,
+    `pagerduty_events`, `pagerduty`, `opsgenie`, `smtp`, `apprise`, or `http` for a webhook."""
+    channel: Annotated[Text, form(r"^[^\s,]{1,200}$(?!\n)")] | None = None
+    """Slack: channel. Mail: address. Opsgenie: responding team. Apprise: tag. Others have none."""
+    events: tuple[NoticeEvent, ...] = ()
+    """Only these; empty: all but ``started``."""
+    min_severity: Severity = "info"
+    """Nothing below this. What closes an alert always goes where the alert went."""
+    touched: Bool = False
+    """Whether it is told also of other teams' plans that touch a service of this team."""
+
+
+class TeamEscalation(Model):
+    """Whom to tell as well when nobody has acted so long after the team was told."""
+
+    after: PositiveDuration
+    to: tuple[Approver, ...] = Field(min_length=1)
+    """``team:NAME``, told by its own `notify`."""
+
+
 class TeamSpec(Model):
     """Who belongs to a team and how it is told things."""
 
     summary: Text | None = None
     members: tuple[Annotated[Text, form(r"^[\w.@-]+$(?!\n)")], ...] = ()
     """Airflow user names."""
-    notify: tuple[ConnectionId, ...] = ()
-    """Airflow Connections of webhooks that reach the team."""
-    escalation: tuple[Approver, ...] = ()
-    """Whom to call when the team does not answer, in order."""
+    notify: tuple[ConnectionId | Route, ...] = ()
+    """How the team is told: Airflow Connections, or routes that say more."""
+    escalation: tuple[Approver | TeamEscalation, ...] = ()
+    """Whom to tell when the team does not act on an approval, a hold or a rollback that failed, in
+    order; a plain name comes 30 minutes after the one before it."""
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """How the team is told, each way once."""
+        ways = (Route(connection=w) if isinstance(w, str) else w for w in self.notify)
+        return tuple(dict.fromkeys(ways))
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """The Airflow Connections by which the team is told, each once."""
+        return tuple(dict.fromkeys(route.connection for route in self.routes))
+
+    @property
+    def escalations(self) -> tuple[TeamEscalation, ...]:
+        """Whom to tell as well, and when; sorted by time."""
+        found: list[TeamEscalation] = []
+        after = timedelta(0)
+        for item in self.escalation:
+            if isinstance(item, TeamEscalation):
+                after = item.after
+                found.append(item)
+            else:
+                after += ESCALATES_AFTER
+                found.append(TeamEscalation(after=after, to=(item,)))
+        return tuple(sorted(found, key=lambda item: item.after))
 
 
 class Team(Model):

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from planner_provider.errors import RETRY_CLASSES
 from planner_provider.spec import actions, delivery, workloads
 from planner_provider.spec.actions import Approval, Budget, Verify
+from planner_provider.spec.attached import Silence, Ticket
 from planner_provider.spec.base import Int, Json, Model, Number
 from planner_provider.spec.values import (
     ConnectionId,
@@ -297,6 +298,10 @@ class PlanSpec(Model):
     description: Text | None = None
     runbook: Annotated[Text, form(r"^https?://\S+$(?!\n)")] | None = None
     """Where people read on when something goes wrong."""
+    ticket: Ticket | None = None
+    """The issue that the change belongs to."""
+    silence: Silence | None = None
+    """Alerts that wake nobody while a run acts."""
     template: UseTemplate | None = None
     """Template that this plan was made from; its values are already filled in."""
     parameters: dict[ParameterName, Parameter] = Field(default_factory=dict)

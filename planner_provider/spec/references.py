@@ -214,6 +214,8 @@ def _service(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:
 
 def _team(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:
     yield from _teams((*top, "escalation"), spec.get("escalation"))
+    for index, item in enumerate(as_list(spec.get("escalation"))):
+        yield from _teams((*top, "escalation", index, "to"), as_mapping(item).get("to"))
 
 
 def _calendar(spec: dict[str, Any], top: SpecPath) -> Iterator[Reference]:

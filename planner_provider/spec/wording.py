@@ -16,6 +16,10 @@ _WAYS = {
     r"^[a-z][a-z0-9_-]{0,49}$(?!\n)":
         "a step id begins with a lower-case letter, then letters, digits, dashes or "
         "underscores (50 characters at most)",
+    r"^[a-zA-Z_][a-zA-Z0-9_]*$(?!\n)":
+        "a label has letters, digits and underscores, and begins with no digit",
+    r"^[^\s,]{1,200}$(?!\n)":
+        "a channel, address, team or tag has no blanks and no commas (200 characters at most)",
     r"^[\w.-]{1,200}$(?!\n)":
         "a connection id has letters, digits, dots, dashes and underscores",
     r"^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?$(?!\n)":

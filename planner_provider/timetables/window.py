@@ -109,14 +109,17 @@ class WindowTimetable(Timetable):
 
         That was written down when the run before it was made, or when the DAG was last parsed. If
         the scheduler was down since, the opening may be over: then the run of the next one is
-        made, and stays queued until it begins.
+        made, and stays queued until it begins. Outside of a session which openings have their runs
+        is not known, so it stays with what was written down, of which Airflow makes one run only.
         """
         planned = super().next_run_info_from_dag_model(dag_model=dag_model)
         now = datetime.now(UTC)
         if planned is None or planned.run_after > now:
             return planned
         start = self._openings.due(now, None)
-        while start is not None and self._is_taken(dag_model, start, now):
+        while start is not None and (taken := self._is_taken(dag_model, start, now)) is not False:
+            if taken is None:
+                return planned
             start = self._openings.after(start, last=start)
         if start is None:  # the calendar has ended: the run says so in its window sensor
             return planned
@@ -129,15 +132,20 @@ class WindowTimetable(Timetable):
             )  # fmt: skip
         return _info(start)
 
-    def _is_taken(self, dag_model: DagModel, start: datetime, now: datetime) -> bool:
-        """Whether the opening has its run already, or one was still under way when it began."""
+    def _is_taken(self, dag_model: DagModel, start: datetime, now: datetime) -> bool | None:
+        """Whether the opening has its run already, or one was still under way when it began.
+
+        ``None`` outside of a session, where that is not known.
+        """
         from airflow.models.dagrun import DagRun  # noqa: TID251 - within the scheduler
         from airflow.utils.types import DagRunType
         from sqlalchemy import and_, or_, select
         from sqlalchemy.orm import object_session
 
         session, opening = object_session(dag_model), self._openings.opening(start)
-        if session is None or opening is None:
+        if session is None:
+            return None
+        if opening is None:
             return False
         ways = [
             DagRun.logical_date == start,

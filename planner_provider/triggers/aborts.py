@@ -34,10 +34,17 @@ async def abort_of(plan_id: str) -> datetime | None:
 
 
 def _stops() -> dict[str, datetime]:
-    """The runs that were stopped; those whose window has ended meanwhile are stopped first."""
-    ledger = open_ledger()
-    ledger.end_windows(datetime.now(UTC))
-    return ledger.open_stops()
+    """The runs that were stopped; those whose window has ended meanwhile are stopped first.
+
+    People are told on the way of what no task tells: holds, and what could not be sent before.
+    """
+    from planner_provider.notifications.looking import look
+
+    ledger, now = open_ledger(), datetime.now(UTC)
+    ledger.end_windows(now)
+    stops = ledger.open_stops()
+    look(ledger, now)
+    return stops
 
 
 class AbortWatch:

@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
-from planner_provider.triggers.aborts import abort_of
+from planner_provider.triggers.aborts import AbortWatch
 from planner_provider.triggers.sharing import asked_once
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class ApprovalTrigger(BaseTrigger):
         self.tickets = tickets or []
         self.tickets_known = tickets_known
         self.tickets_every = tickets_every
+        self.aborts = AbortWatch(plan_id, self.log.warning)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Name and arguments, for the triggerer."""
@@ -107,9 +108,7 @@ class ApprovalTrigger(BaseTrigger):
         return {"due": self.due_at} if now >= datetime.fromisoformat(self.due_at) else None
 
     async def _abort(self) -> dict[str, Any] | None:
-        if self.plan_id is None:
-            return None
-        moment = await abort_of(self.plan_id)
+        moment = await self.aborts.look()
         return {"abort": moment.isoformat()} if moment else None
 
     async def _record(self) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
-from planner_provider.triggers.aborts import abort_of
+from planner_provider.triggers.aborts import AbortWatch
 from planner_provider.triggers.sharing import asked_once
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class LocksTrigger(BaseTrigger):
         self.plan_id = plan_id
         self.deadline = deadline
         self.not_before = not_before
+        self.aborts = AbortWatch(plan_id, self.log.warning)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Name and arguments, for the triggerer."""
@@ -75,10 +76,9 @@ class LocksTrigger(BaseTrigger):
 
     async def look(self, now: datetime, *, settled: bool = True) -> dict[str, Any] | None:
         """What there is to do now; ``None`` if nothing. A ledger that is away is asked again."""
+        if (aborted := await self.aborts.look()) is not None:
+            return {"abort": aborted.isoformat()}
         try:
-            aborted = await abort_of(self.plan_id)
-            if aborted is not None:
-                return {"abort": aborted.isoformat()}
             url = load_settings().sql_alchemy_conn
             blocked = await asked_once(("locks", url), EVERY, _look_at_queue)
         except PlannerError as error:

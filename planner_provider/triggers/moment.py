@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from planner_provider.errors import PlannerError
-from planner_provider.triggers.aborts import abort_of
-
-log = logging.getLogger(__name__)
+from planner_provider.triggers.aborts import AbortWatch
 
 EVERY = 3.0
 """Seconds between two looks."""
@@ -34,6 +30,7 @@ class MomentTrigger(BaseTrigger):
         self.moment = moment
         self.not_before = not_before
         self.plan_id = plan_id
+        self.aborts = AbortWatch(plan_id, self.log.warning)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Name and arguments, for the triggerer."""
@@ -54,12 +51,6 @@ class MomentTrigger(BaseTrigger):
 
     async def look(self, now: datetime) -> dict[str, Any] | None:
         """What there is to do now; ``None`` if nothing. A ledger that is away is asked again."""
-        if self.plan_id is not None:
-            try:
-                aborted = await abort_of(self.plan_id)
-            except PlannerError as error:
-                log.warning("Not known for now, asked again in %g s: %s", EVERY, error)
-            else:
-                if aborted is not None:
-                    return {"abort": aborted.isoformat()}
+        if (aborted := await self.aborts.look()) is not None:
+            return {"abort": aborted.isoformat()}
         return {"due": self.moment} if now >= datetime.fromisoformat(self.moment) else None

@@ -13,7 +13,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from planner_provider.decide.waves import TargetState, Turn, TurnKind, turn
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
-from planner_provider.triggers.aborts import abort_of
+from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.hold import is_held
 from planner_provider.triggers.sharing import asked_once
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ ASK_AGAIN = 30.0
 class TurnTrigger(BaseTrigger):
     """End when it looks like a target's turn, when patience is over, or when the run is stopped.
 
-    It cannot begin the target: the task does, in one transaction with the check. The event is
+    It cannot begin the target: the task does, in one transaction with the check. While a person
+    holds the run it waits, and the patience begins anew after that. The event is
     ``{"turn": True}``, ``{"patience_over": True, "why": ...}`` or ``{"abort": moment}``.
 
     Args:
@@ -66,6 +68,7 @@ class TurnTrigger(BaseTrigger):
         self.max_errors = max_errors
         self.elsewhere = list(elsewhere)
         self.patience = patience
+        self.aborts = AbortWatch(plan_id, self.log.warning)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Name and arguments, for the triggerer."""
@@ -86,6 +89,8 @@ class TurnTrigger(BaseTrigger):
                 holding = frozenset(target.name for target in targets if target.holds)
                 if holding != held:
                     held, changed = holding, now
+            else:  # not known, or the run is held
+                changed = now
             event = await self.look(targets, waited=now - began, still=now - changed)
             if event is not None:
                 await asyncio.sleep(FIRST_EVENT - (time.monotonic() - began))
@@ -100,12 +105,7 @@ class TurnTrigger(BaseTrigger):
 
         ``waited`` and ``still`` are seconds: since the begin, and since anything changed.
         """
-        try:
-            aborted = await abort_of(self.plan_id)
-        except PlannerError as error:
-            log.warning("Whether the run was stopped is not known: %s", error)
-            aborted = None
-        if aborted is not None:
+        if (aborted := await self.aborts.look()) is not None:
             return {"abort": aborted.isoformat()}
         if targets is None:
             return None
@@ -135,7 +135,10 @@ class TurnTrigger(BaseTrigger):
         return place < max(1, self.max_unavailable - unavailable)
 
     async def _targets(self) -> Sequence[TargetState] | None:
+        """The targets of the step; ``None`` if they are not known, or the run is held."""
         try:
+            if await is_held(self.plan_id):
+                return None
             url = load_settings().sql_alchemy_conn
             found: Sequence[TargetState] = await asked_once(
                 ("targets", url, self.plan_id, self.step),

@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.chunk_slots import Gauge, Places, look
 from planner_provider.hooks.settings import load_settings, open_ledger
-from planner_provider.triggers.aborts import abort_of
+from planner_provider.triggers.aborts import AbortWatch
 from planner_provider.triggers.sharing import asked_once
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,10 @@ class SlotTrigger(BaseTrigger):
 
     async def attempt(self, gauge: Gauge) -> dict[str, Any] | None:
         """Try once; ``None`` if there is nothing yet. What is away is asked again."""
+        aborted = await AbortWatch(gauge.plan_id, log.warning).look()
+        if aborted is not None:
+            return {"abort": aborted.isoformat()}
         try:
-            aborted = await abort_of(gauge.plan_id)
-            if aborted is not None:
-                return {"abort": aborted.isoformat()}
             url = load_settings().sql_alchemy_conn
             places: Places = await asked_once(
                 ("slots", url, gauge.plan_id, gauge.step),

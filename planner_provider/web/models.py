@@ -310,6 +310,8 @@ class RunDetail(Answer):
     airflow_url: str
     trace_id: str | None
     trace_url: str | None
+    calendar: str | None = None
+    """Calendar that its maintenance window stands in; ``None``: it has none."""
 
 
 class Why(BaseModel):
@@ -323,11 +325,14 @@ class Why(BaseModel):
 class ThrottleChange(BaseModel):
     """Body of a change of a throttle; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     limit: float | None = None
     minimum: float | None = None
     maximum: float | None = None
+    paused: bool | None = None
+    """``True``: nothing new begins; ``False``: it begins again."""
+    reason: str | None = None
 
 
 class Override(BaseModel):

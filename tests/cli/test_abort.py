@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import getpass
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from planner_provider.ledger.location import ENV_VAR
 from planner_provider.ledger.rows import Outcome
 from tests.cli.ledgers import LedgerCase, ago
 from tests.cli.runner import planner
@@ -15,11 +14,8 @@ ID = "release-dddddddd-11111111"
 
 
 @pytest.fixture
-def case(here: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerCase:
-    monkeypatch.setattr("planner_provider.cli.abort.now", ago)
-    case = LedgerCase(here / "planner.db")
-    monkeypatch.setenv(ENV_VAR, case.url)
-    return case
+def case(ledger_for: Callable[..., LedgerCase]) -> LedgerCase:
+    return ledger_for("abort")
 
 
 def stopped(case: LedgerCase) -> bool:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from planner_provider.ledger.location import ENV_VAR
 from planner_provider.ledger.rows import ItemState, Outcome, RunKey, WorkItem
 from tests.cli.ledgers import NOW, LedgerCase, ago
 from tests.cli.runner import planner
@@ -14,17 +13,9 @@ from tests.cli.runner import planner
 ID = "orders-dddddddd-11111111"
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner_provider.cli.backfill.now", ago)
-
-
 @pytest.fixture
-def case(here: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerCase:
-    case = LedgerCase(here / "planner.db")
-    case.ledger.upgrade()
-    monkeypatch.setenv(ENV_VAR, case.url)
-    return case
+def case(ledger_for: Callable[..., LedgerCase]) -> LedgerCase:
+    return ledger_for("backfill")
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from planner_provider.cli.inputs import SPECS_FOLDER
-from planner_provider.ledger.location import ENV_VAR
 from planner_provider.ledger.rows import Mode
 from tests.cli.ledgers import LedgerCase, ago
 from tests.cli.runner import planner
@@ -27,12 +27,8 @@ def plan(name: str, *touches: str) -> str:
 
 
 @pytest.fixture
-def case(here: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerCase:
-    monkeypatch.setattr("planner_provider.cli.conflicts.now", ago)
-    case = LedgerCase(here / "planner.db")
-    case.ledger.upgrade()
-    monkeypatch.setenv(ENV_VAR, case.url)
-    return case
+def case(ledger_for: Callable[..., LedgerCase]) -> LedgerCase:
+    return ledger_for("conflicts")
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from planner_provider.graph.build import build_graph
-from planner_provider.ledger.location import ENV_VAR
 from planner_provider.ledger.rows import ActResult, CompiledPlan, Outcome
 from planner_provider.spec.folder import LoadOptions, SourceFile, load
 from tests.cli.ledgers import DIGEST, LedgerCase, ago
@@ -15,16 +14,9 @@ from tests.cli.runner import GOOD, planner
 ID = "release-dddddddd-11111111"
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planner_provider.cli.show.now", ago)
-
-
 @pytest.fixture
-def case(here: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerCase:
-    case = LedgerCase(here / "planner.db")
-    monkeypatch.setenv(ENV_VAR, case.url)
-    return case
+def case(ledger_for: Callable[..., LedgerCase]) -> LedgerCase:
+    return ledger_for("show")
 
 
 def squeezed(*argv: str) -> str:

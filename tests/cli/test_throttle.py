@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from planner_provider.decide.throttle import Kept, ThrottleState
-from planner_provider.ledger.location import ENV_VAR
 from planner_provider.ledger.rows import Outcome, Throttle
 from tests.cli.ledgers import LedgerCase, ago
 from tests.cli.runner import Ended, planner
@@ -18,10 +17,8 @@ ME = f"cli:{getpass.getuser()}"
 
 
 @pytest.fixture
-def case(here: Path, monkeypatch: pytest.MonkeyPatch) -> LedgerCase:
-    monkeypatch.setattr("planner_provider.cli.throttle.now", ago)
-    case = LedgerCase(here / "planner.db")
-    monkeypatch.setenv(ENV_VAR, case.url)
+def case(ledger_for: Callable[..., LedgerCase]) -> LedgerCase:
+    case = ledger_for("throttle")
     case.pin(ID, ago(minutes=9))
     return case
 

@@ -63,12 +63,14 @@ def test_order_and_runs_under_way_that_airflow_does_not_list() -> None:
         run("running", 1, run_type="scheduled"),
         run("running", 1.5),  # somebody's own, at a date that is none of the schedule's
         run("success", 2),
+        run("queued", 3, run_id="planner__2026-11-01T03:00:00Z__other.load.x"),
     ]
     listed = partitions([at(2), at(0)], runs, reprocess="none", order="oldest_first")
     assert [(p.logical_date, p.choice.way) for p in listed] == [
         (at(0), Way.MAKE),
         (at(1), Way.WAIT),
         (at(2), Way.SKIP),
+        (at(3), Way.WAIT),
     ]
     newest = partitions([at(2), at(0)], runs, reprocess="none", order="newest_first")
     assert newest == tuple(reversed(listed))

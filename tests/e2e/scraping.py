@@ -13,22 +13,34 @@ from pathlib import Path
 
 MISSING = "Debian's package prometheus is not installed; `make test` installs it"
 CONFIG = """\
-global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}
+global: {{scrape_interval: 500ms, scrape_timeout: {timeout}, evaluation_interval: 1s}}
 scrape_configs:
+"""
+SANDBOX = """\
   - job_name: sandbox
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
+SELF = """\
+  - job_name: prometheus
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+rule_files: [{rules}]
+"""
+RULES = Path(__file__).parents[2] / "deploy" / "alerts" / "planner.rules.yml"
 
 
 @contextmanager
-def scraping(folder: Path, target_port: int) -> Iterator[int]:
-    """Run Prometheus and give its port."""
+def scraping(folder: Path, target_port: int, *, jobs: str = "") -> Iterator[int]:
+    """Run Prometheus and give its port.
+
+    With ``jobs`` it scrapes these and itself in place of a sandbox, and has the rules of alerts.
+    """
     assert shutil.which("prometheus"), MISSING
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
-    config.write_text(CONFIG.format(port=target_port))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
+    asked = jobs + SELF.format(port=port, rules=RULES) if jobs else SANDBOX.format(port=target_port)
+    config.write_text(CONFIG.format(timeout="500ms" if jobs else "400ms") + asked)
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [

@@ -80,6 +80,8 @@ CANARY = """\
         analysis: {slos: [checkout], compare: [checkout], every: 5s, patience: 5m}
       rollback: auto
 """
+THEIRS = "airflow.providers.standard.operators.bash.BashOperator"
+"""An operator that knows nothing of plans."""
 PLANS: dict[str, str] = dict(
     (
         plan(
@@ -132,6 +134,16 @@ PLANS: dict[str, str] = dict(
             put("gated", "two"),
         ),
         plan("shifted", put("shifted", "one"), CANARY, front="  guards: {slos: [checkout]}\n"),
+        plan(
+            "held",
+            put("held", "one"),
+            other(
+                "theirs",
+                f"operator: {{path: {THEIRS}, arguments: {{bash_command: 'true'}}}}\n"
+                "      rollback: none",
+            ),
+            put("held", "two"),
+        ),
         plan("slow", put("slow", "one"), put("slow", "two"), put("slow", "three")),
     )
 )

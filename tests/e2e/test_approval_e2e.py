@@ -18,8 +18,11 @@ from typing import Any
 import pytest
 
 from planner_provider.decide.replay import replay
+from planner_provider.graph.contacts import Contact
+from planner_provider.graph.model import PlanGraph
 from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import Approval, ApprovalState
+from planner_provider.ledger.notices import NoticeState
+from planner_provider.ledger.rows import Approval, ApprovalState, CompiledPlan
 from planner_provider.localstack.api import ApiRefusedError
 from planner_provider.localstack.local_airflow import LocalAirflow
 from planner_provider.localstack.settings import StackSettings
@@ -39,13 +42,18 @@ class Hooks:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
-        told = self.told
+        self.refuses: set[str] = set()
+        """Kinds of events that are refused once, as a service that is down does."""
+        told, refuses = self.told, self.refuses
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                told.append((self.path.strip("/"), json.loads(body)))
-                self.send_response(204)
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                down = body["event"] in refuses
+                refuses.discard(body["event"])
+                if not down:
+                    told.append((self.path.strip("/"), body))
+                self.send_response(503 if down else 204)
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
@@ -58,8 +66,12 @@ class Hooks:
         port = self.server.server_address[1]
         return json.dumps({"conn_type": "http", "host": f"http://127.0.0.1:{port}/{name}"})
 
-    def texts(self, name: str, plan_id: str) -> list[str]:
-        return [m["text"] for who, m in self.told if who == name and m["plan_id"] == plan_id]
+    def texts(self, name: str, plan_id: str, event: str) -> list[str]:
+        of_run = [m for who, m in self.told if who == name and m["plan_id"] == plan_id]
+        return [m["text"] for m in of_run if m["event"] == event]
+
+    def events(self, name: str, plan_id: str) -> list[str]:
+        return [m["event"] for who, m in self.told if who == name and m["plan_id"] == plan_id]
 
 
 class Stage:
@@ -344,11 +356,11 @@ def test_an_abort_closes_the_question_within_ten_seconds(stage: Stage) -> None:
 def test_escalation_is_told_once_and_lets_others_answer(stage: Stage) -> None:
     run = stage.start("climbing")
     plan_id = stage.plan_id("climbing", run)
-    assert len(stage.hooks.texts("sre", plan_id)) == 1
-    assert stage.hooks.texts("leads", plan_id) == []
+    assert stage.hooks.events("sre", plan_id) == ["needs_approval"]
+    assert stage.hooks.events("leads", plan_id) == []
     stage.airflow.restart("triggerer")
-    stage.wait_until(lambda: stage.hooks.texts("leads", plan_id), 60)
-    [text] = stage.hooks.texts("leads", plan_id)
+    stage.wait_until(lambda: stage.hooks.events("leads", plan_id), 60)
+    [text] = stage.hooks.texts("leads", plan_id, "approval_escalated")
     assert "Approve climbing: Touch the world?" in text
     assert f"/dags/climbing/runs/{run}/tasks/approve/required_actions" in text
     stage.wait_until(lambda: stage.state("climbing", run, "approve") == "deferred")
@@ -356,8 +368,47 @@ def test_escalation_is_told_once_and_lets_others_answer(stage: Stage) -> None:
     time.sleep(QUIET)
     stage.answer("lena", "climbing", run)
     assert stage.end("climbing", run) == "success"
-    assert len(stage.hooks.texts("leads", plan_id)) == 1
-    assert len(stage.hooks.texts("sre", plan_id)) == 1
+    assert stage.hooks.events("leads", plan_id) == ["approval_escalated", "approved", "done"]
+    assert stage.hooks.events("sre", plan_id) == ["needs_approval", "approved"]
+
+
+def test_the_owner_hears_of_everything_once_also_of_what_no_task_tells(stage: Stage) -> None:
+    """A hold is told by who waits; what a service did not take is told again: by the triggerer
+    while something waits there, by the scheduler when the run is over."""
+    address = json.loads(stage.hooks.url("owner"))["host"]
+    given = {"connection_id": "owner_hook", "conn_type": "http", "host": address}
+    stage.api.call("POST", "/connections", given)
+    contact = Contact(team="team-shop", connections=("owner_hook",))
+    graph = PlanGraph(
+        name="one", owner="team-shop", summary="Touch the world", tasks=(), edges=(),
+        contacts=(contact,),
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    stage.ledger.remember_compiled(
+        [CompiledPlan("one", "1" * 64, graph.to_json(), "one.yaml", "sha", now)]
+    )
+    run = stage.start("one")
+    plan_id = stage.plan_id("one", run)
+    stage.hooks.refuses.add("held")
+    stage.ledger.hold_run(plan_id, actor="ann", reason="odd latency", now=now)
+    stage.wait_until(lambda: "held" in stage.hooks.events("owner", plan_id), 60)
+    assert stage.hooks.refuses == set(), "the first time it was not taken"
+    [text] = stage.hooks.texts("owner", plan_id, "held")
+    assert "odd latency" in text
+    assert f"/planner/#/runs/{plan_id}" in text
+    stage.ledger.resume_run(plan_id, actor="ann", reason=None, now=datetime.now(UTC))
+    stage.wait_until(lambda: "resumed" in stage.hooks.events("owner", plan_id), 30)
+    stage.hooks.refuses.add("done")
+    stage.answer("alice", "one", run)
+    assert stage.end("one", run) == "success"
+    assert "done" not in stage.hooks.events("owner", plan_id)
+    stage.wait_until(lambda: "done" in stage.hooks.events("owner", plan_id), 60)
+    assert stage.hooks.events("owner", plan_id) == [
+        "needs_approval", "held", "resumed", "approved", "done",
+    ]  # fmt: skip
+    stage.wait_until(
+        lambda: {n.state for n in stage.ledger.notices_of(plan_id)} == {NoticeState.SENT}
+    )
 
 
 def test_a_rule_approves_what_is_not_risky(stage: Stage) -> None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import ItemState, Outcome, PlanRun, WorkItem
-from planner_provider.localstack.local_airflow import LocalAirflow
-from tests.e2e.local_bundle import make_airflow, make_bundle, run_in_ledger
-from tests.hooks.kubernetes_emulator import kube_config
-from tests.hooks.node_world import NodeWorld, connections, node_world
+from planner_provider.ledger.rows import ItemState, Outcome
+from tests.e2e.patch_stage import AGENT, Stage, fleet, patch_stage
+from tests.hooks.node_world import NodeWorld
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -34,27 +28,6 @@ spec:
     - {name: host-3, labels: {zone: b}}
     - {name: host-4, labels: {zone: b}}
 """
-AGENT = 'connection: agent, method: POST, path: "/agent/{{ target.name }}'
-
-
-def fleet(pool: str) -> str:
-    return (
-        "---\napiVersion: planner/v1\nkind: Fleet\n"
-        f"metadata: {{name: {pool}}}\n"
-        f"spec: {{kubernetes_nodes: {{connection: cluster, selector: pool={pool}}}}}\n"
-    )
-
-
-def plan(name: str, body: str) -> str:
-    return (
-        "---\napiVersion: planner/v1\nkind: Plan\n"
-        f"metadata: {{name: {name}, owner: team-shop}}\n"
-        f"spec:\n  summary: The plan {name}\n"
-        "  defaults: {retries: {limit: 2, delay: 1s, backoff: 1}}\n  steps:\n"
-        "    - id: kernel\n" + body
-    )
-
-
 PLANS = {
     "hosts": f"""\
       patch:
@@ -99,53 +72,14 @@ PLANS = {
       rollback: none
 """,
 }
-SLOW = 240.0
-
-
-class Stage:
-    def __init__(self, airflow: LocalAirflow, world: NodeWorld, home: Path) -> None:
-        self.airflow = airflow
-        self.world = world
-        self.home = home
-        self.ledger = Ledger(f"sqlite:///{home / 'planner.db'}")
-        self.numbers = itertools.count(1)
-
-    def start(self, name: str) -> str:
-        run_id = f"run-{next(self.numbers)}"
-        self.airflow.api.trigger(name, {}, run_id=run_id)
-        return run_id
-
-    def end(self, name: str, run_id: str) -> PlanRun:
-        self.airflow.api.wait_for_run(name, run_id, timeout=SLOW)
-        return run_in_ledger(self.home, name, run_id)
-
-    def items(self, run: PlanRun) -> dict[str, WorkItem]:
-        return {item.item: item for item in self.ledger.items_of(run.plan_id, "kernel")}
-
-    def states(self, run: PlanRun) -> dict[tuple[str, int], str | None]:
-        tasks = self.airflow.api.task_instances(run.key.dag_id, run.key.run_id)
-        return {(task.task_id, task.map_index): task.state for task in tasks}
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    base = tmp_path_factory.mktemp("patch")
-    specs = make_bundle(base / "bundle")
-    fleets = "".join(fleet(pool) for pool in ("web", "bad", "stuck"))
-    (specs / "010-fleets.yaml").write_text(FLEETS + fleets)
-    for name, body in PLANS.items():
-        (specs / f"020-{name}.yaml").write_text(plan(name, body).removeprefix("---\n"))
-    with node_world() as world:
-        furnish(world)
-        config = base / "kube.json"
-        config.write_text(json.dumps(kube_config(world.address)))
-        env = connections(world, str(config))
-        dags, home = base / "bundle" / "dags", base / "home"
-        with make_airflow(tmp_path_factory, home, dags=dags, env=env, parallelism=6) as airflow:
-            airflow.wait_ready()
-            for name in PLANS:
-                airflow.wait_dag(name)
-            yield Stage(airflow, world, home)
+    fleets = FLEETS + "".join(fleet(pool) for pool in ("web", "bad", "stuck"))
+    with patch_stage(tmp_path_factory, fleets, PLANS, parallelism=6) as stage:
+        furnish(stage.world)
+        yield stage
 
 
 def furnish(world: NodeWorld) -> None:

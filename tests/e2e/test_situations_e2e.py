@@ -7,150 +7,30 @@ locked.
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from planner_provider.ledger import Ledger
-from planner_provider.ledger.audit import first_broken
-from planner_provider.ledger.rows import ActResult, ActRole, ApprovalState, Outcome, PlanRun
+from planner_provider.ledger.rows import ActResult, ActRole, Outcome
 from planner_provider.localstack.local_airflow import LocalAirflow
 from planner_provider.localstack.settings import StackSettings
-from planner_provider.sandbox import Sandbox, SandboxClient
-from tests.e2e.kill_matrix import connection, overlaps
+from planner_provider.sandbox import Sandbox
+from tests.e2e.kill_matrix import connection
 from tests.e2e.local_bundle import QUICK, make_bundle, wait_until
-from tests.e2e.situation_plans import PLANS, SLO
-from tests.hooks.http_server import Asked, Reply, Server, http_server
+from tests.e2e.situation_plans import PLANS, SLO, THEIRS
+from tests.e2e.situation_stage import QUIET, Stage
+from tests.hooks.http_server import Asked, Reply, http_server
 from tests.hooks.played_prometheus import answer, played
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 HAND_WIRED = Path(__file__).parent / "hand_wired"
 USERS = {"admin": "admin", "alice": "op", "bob": "op"}
-QUIET = 5.0
-"""An answer to a younger question may be lost (apache/airflow issue 66374)."""
 SEEN_SECONDS = 10.0
 """Within this time everything that waits has seen an abort."""
-NUMBERS = itertools.count(1)
-
-
-class Stage:
-    """One Airflow, its ledger, the world, and a Prometheus whose numbers a test says."""
-
-    def __init__(self, airflow: LocalAirflow, sandbox: Sandbox, server: Server, home: Path) -> None:
-        self.airflow = airflow
-        self.api = airflow.api
-        self.sandbox = sandbox
-        self.server = server
-        self.ledger = Ledger(f"sqlite:///{home / 'planner.db'}")
-
-    def start(self, plan: str) -> Run:
-        """Start a run of a plan in a world in which nothing is done."""
-        with SandboxClient(self.sandbox.url) as client:
-            for flag in client.flags():
-                client.remove_flag(flag.name)
-        run_id = f"run-{next(NUMBERS)}"
-        begun = len(self.sandbox.changes())
-        self.api.trigger(plan, {}, run_id=run_id)
-        return Run(self, plan, run_id, begun)
-
-    @contextmanager
-    def slowed(self, seconds: float) -> Iterator[None]:
-        """Changes are made at once and answered late."""
-        fault = self.sandbox.fault("slow_api", value=seconds, on="write")
-        try:
-            yield
-        finally:
-            self.sandbox.lift_fault(fault)
-
-
-class Run:
-    """One run of a plan."""
-
-    def __init__(self, stage: Stage, plan: str, run_id: str, begun: int) -> None:
-        self.stage = stage
-        self.plan = plan
-        self.run_id = run_id
-        self._begun = begun
-
-    @property
-    def record(self) -> PlanRun:
-        """What the ledger holds about it."""
-        found = self.stage.ledger.run_of(self.plan, self.run_id)
-        assert found is not None
-        return found
-
-    @property
-    def plan_id(self) -> str:
-        return self.record.plan_id
-
-    def wait_for(self, task_id: str, *states: str, seconds: float = 90) -> None:
-        wait_until(lambda: self.states().get(task_id) in states, seconds)
-
-    def wait_until_acting(self, step: str, role: ActRole = ActRole.STEP) -> None:
-        """Wait until the world has been asked for something by an act that has not ended."""
-
-        def acts() -> bool:
-            known = self.stage.ledger.run_of(self.plan, self.run_id)
-            found = self.stage.ledger.acts_of(known.plan_id) if known else ()
-            return any(a.step == step and a.role is role and a.may_act for a in found)
-
-        wait_until(acts, 90)
-
-    def states(self) -> dict[str, str | None]:
-        tasks = self.stage.api.task_instances(self.plan, self.run_id)
-        return {task.task_id: task.state for task in tasks}
-
-    def world(self) -> list[str]:
-        """The steps that took effect, in order; with "-" before it, what was taken away."""
-        acts = [change.act for change in self.stage.sandbox.changes()[self._begun :]]
-        prefix = f"flags/{self.plan}."
-        return [
-            ("" if act.after is not None else "-") + act.what.removeprefix(prefix)
-            for act in acts
-            if act.effective and act.what.startswith(prefix)
-        ]
-
-    def abort(self) -> None:
-        """Stop it, as `planner abort` does."""
-        self.stage.ledger.request_abort(
-            self.plan_id, actor="cli:ada", reason="enough", now=datetime.now(UTC)
-        )
-
-    def answer(self, who: str, *, yes: bool, task_id: str = "approve") -> None:
-        time.sleep(QUIET)
-        path = f"/dags/{self.plan}/dagRuns/{self.run_id}/taskInstances/{task_id}/-1/hitlDetails"
-        body = {"chosen_options": ["Approve" if yes else "Reject"], "params_input": {"reason": ""}}
-        self.stage.airflow.api_as(who).call("PATCH", path, body)
-
-    def end(self, timeout: float = 150) -> tuple[Outcome | None, str]:
-        """Wait for its end, assert what always must hold, give outcome and reason."""
-        state = self.stage.api.wait_for_run(self.plan, self.run_id, timeout=timeout).state
-        record, ledger = self.record, self.stage.ledger
-        assert (state == "success") is (record.outcome is Outcome.SUCCEEDED)
-        assert ledger.check_lease(record.plan_id) is None, "the locks were not given back"
-        assert record.plan_id not in {w.waiter.plan_id for w in ledger.lease_queue(now=_now())}
-        acts = ledger.acts_of(record.plan_id)
-        assert [act for act in acts if act.is_open] == []
-        assert overlaps(acts) == []
-        assert all(act.generation for act in acts if act.role is not ActRole.CHECK)
-        if any(act.role is ActRole.STEP for act in acts):
-            for task in record.approvals:
-                approval = ledger.approval_of(record.plan_id, task)
-                assert approval is not None
-                assert approval.state is ApprovalState.GRANTED
-        assert first_broken(ledger.audit_of()) is None
-        return record.outcome, record.reason or ""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def good(asked: Asked) -> Reply:
@@ -183,6 +63,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         env = QUICK | {
             "AIRFLOW_CONN_SANDBOX": connection(sandbox.port),
             "AIRFLOW_CONN_PROMETHEUS": connection(server.port),
+            "AIRFLOW__PLANNER__ALLOWED_OPERATORS": THEIRS,
         }
         dags = root / "bundle" / "dags"
         shutil.copy(HAND_WIRED / "mapped_plan.py", dags)
@@ -403,3 +284,29 @@ def test_a_whole_run_that_is_cleared_is_done_again_only_where_it_was_not(stage: 
     stage.api.clear("slow", run.run_id)
     assert run.end()[0] is Outcome.SUCCEEDED
     assert run.world() == ["one", "two", "three"]
+
+
+def test_a_hold_lets_no_step_begin_until_it_is_resumed_and_an_abort_ends_it(stage: Stage) -> None:
+    """Two runs at once: the one goes on, with an operator of others; the other is stopped."""
+    with stage.slowed(3):
+        goes_on, stopped = stage.start("held"), stage.start("slow")
+        for run in (goes_on, stopped):
+            run.wait_until_acting("one")
+            run.hold()
+    goes_on.wait_for("execute.theirs", "deferred")
+    stopped.wait_for("execute.two", "deferred")
+    assert {act.step for act in stage.ledger.acts_of(goes_on.plan_id)} == {"one"}
+    time.sleep(QUIET)
+    stopped.abort()
+    goes_on.resume()
+    seen_within(SEEN_SECONDS, lambda: stopped.states()["execute.two"] == "failed")
+    assert goes_on.end()[0] is Outcome.SUCCEEDED
+    outcome, reason = stopped.end()
+    assert outcome is Outcome.ROLLED_BACK
+    assert "A person stopped the run" in reason
+    assert goes_on.world() == ["one", "two"]
+    assert stopped.world() == ["one", "-one"]
+    theirs = stage.api.task_instance("held", goes_on.run_id, "execute.theirs")
+    assert (theirs.state, theirs.try_number) == ("success", 1), "a hold is no failure"
+    two = stage.api.task_instance("slow", stopped.run_id, "execute.two")
+    assert two.try_number == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,14 +39,17 @@ class Server:
     port: int
     asked: list[Asked] = field(default_factory=list)
     answer: Callable[[Asked], Reply] = lambda asked: Reply()
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 @contextmanager
-def http_server(answer: Callable[[Asked], Reply] | None = None) -> Iterator[Server]:
+def http_server(
+    answer: Callable[[Asked], Reply] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -87,6 +91,9 @@ def http_server(answer: Callable[[Asked], Reply] | None = None) -> Iterator[Serv
 
     listener = Listener(("127.0.0.1", 0), Handler)
     server = Server(listener.server_address[1])
+    if tls is not None:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True)
+        server.scheme = "https"
     if answer is not None:
         server.answer = answer
     thread = threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True)

@@ -20,6 +20,16 @@ def test_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert settings.silence == timedelta(seconds=12)
 
 
+@pytest.mark.parametrize(("given", "token"), [(None, ""), (" secret\n", "secret")])
+def test_nobody_reads_metrics_without_a_token(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, token: str
+) -> None:
+    monkeypatch.delenv("AIRFLOW__PLANNER__METRICS_TOKEN", raising=False)
+    if given is not None:
+        monkeypatch.setenv("AIRFLOW__PLANNER__METRICS_TOKEN", given)
+    assert load_settings().metrics_token == token
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "301"])
 def test_life_signs_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("AIRFLOW__PLANNER__LIFE_SIGN_SECONDS", seconds)

@@ -106,3 +106,17 @@ def test_a_run_that_was_begun_again_keeps_its_new_locks(run: Run) -> None:
     finish(run)
     run.lease("x", at=later(2))
     assert reap(run, 3) == Reaped()
+
+
+def test_a_run_that_is_held_has_a_week_and_what_was_resumed_a_day(run: Run) -> None:
+    plan_id = run.key.plan_id
+    run.ledger.hold_run(plan_id, actor="ada", reason="why", now=later(0))
+    assert reap(run, 2 * 86_400) == Reaped()
+    run.ledger.resume_run(plan_id, actor="ada", reason=None, now=later(2 * 86_400))
+    assert reap(run, 2 * 86_400 + 5) == Reaped(), "its task is about to ask again"
+    assert reap(run, 3 * 86_400 + 5) == Reaped(released=(plan_id,))
+
+
+def test_a_run_that_is_held_for_ever_loses_its_locks(run: Run) -> None:
+    run.ledger.hold_run(run.key.plan_id, actor="ada", reason="why", now=later(0))
+    assert reap(run, 7 * 86_400 + 1) == Reaped(released=(run.key.plan_id,))

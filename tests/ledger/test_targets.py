@@ -104,3 +104,19 @@ def test_of_many_that_ask_at_once_no_more_begin_than_may(fleet: Fleet) -> None:
     assert sorted(answers) == [TurnKind.BEGIN] * 2 + [TurnKind.WAIT] * 4
     counts = fleet.ledger.item_counts(fleet.plan_id, "kernel")
     assert counts == {ItemState.ACTING: 2, ItemState.WAITING: 4}
+
+
+def test_while_the_run_is_held_no_target_begins_and_what_began_goes_on(fleet: Fleet) -> None:
+    two = Limits(2, 0)
+    fleet.begin("n0", two)
+    fleet.ledger.hold_run(fleet.plan_id, actor="ada", reason="Lag rises.", now=NOW)
+    answer = fleet.ledger.begin_target(
+        fleet.plan_id, "kernel", "n1", two, elsewhere=(), actor="t", now=NOW
+    )
+    assert (answer.kind, answer.why[:14]) == (TurnKind.WAIT, "ada holds this")
+    assert fleet.state("n1") is ItemState.WAITING
+    assert fleet.begin("n0", two) is TurnKind.BEGIN
+    fleet.end("n0", ItemState.FAILED)
+    assert fleet.begin("n1", two) is TurnKind.STOP, "a hold hides no failure"
+    fleet.ledger.resume_run(fleet.plan_id, actor="ada", reason=None, now=NOW)
+    assert fleet.begin("n2", Limits(2, 1)) is TurnKind.BEGIN

@@ -1,15 +1,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import tests.operators.airflow_context  # noqa: F401
+from planner_provider.graph.contacts import Contact
+from planner_provider.graph.model import PlanGraph
 from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import ActResult, ActRole, Course, Outcome, PlanRun
+from planner_provider.ledger.rows import (
+    ActResult,
+    ActRole,
+    CompiledPlan,
+    Course,
+    Outcome,
+    PlanRun,
+)
 from planner_provider.listeners import endings
+from planner_provider.notifications.sender import Sender
 from planner_provider.plugins.planner_plugin import PlannerPlugin
+from tests.hooks.http_server import http_server
 from tests.ledger.cases import NOW, Run
 from tests.listeners.test_aborts import BY_HAND
 
@@ -118,3 +131,34 @@ def test_runs_of_other_dags_are_none_of_its_business(ledger: Ledger) -> None:
 def test_a_ledger_that_is_away_does_not_break_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__PLANNER__SQL_ALCHEMY_CONN", "postgresql://u@127.0.0.1:1/x")
     endings.on_dag_run_failed(DagRun(), TIMED_OUT)
+
+
+def test_an_end_that_no_task_tells_is_told_without_holding_up_the_scheduler(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = PlanGraph(
+        name="release", owner="team-shop", summary="Release", tasks=(), edges=(),
+        contacts=(Contact(team="team-shop", connections=("chat",)),),
+    )  # fmt: skip
+    run.ledger.remember_compiled(
+        [CompiledPlan("release", "d" * 64, graph.to_json(), "f", "s", NOW)]
+    )
+    monkeypatch.setattr(endings, "SENDER", Sender(lambda: run.ledger))
+    run.do("s1", ActResult.FAILED)
+    with http_server() as chat:
+        monkeypatch.setenv("AIRFLOW_CONN_CHAT", f"http://127.0.0.1:{chat.port}")
+        endings.on_dag_run_failed(DagRun(), TIMED_OUT)
+        endings.on_dag_run_failed(DagRun(), TIMED_OUT)
+        assert endings.SENDER.wait(20)
+    assert [asked.json["event"] for asked in chat.asked] == [ended(run).outcome.value]
+
+
+def test_a_scheduler_that_starts_sends_what_is_left(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[timedelta] = []
+    monkeypatch.setattr(endings.SENDER, "wake", woken.append)
+    for kind in ("TriggererJob", "SchedulerJob"):
+        endings.on_starting(SimpleNamespace(job_type=kind))
+    endings.on_starting(object())
+    assert woken == [endings.AFTER_START]

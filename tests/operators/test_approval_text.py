@@ -8,7 +8,6 @@ from planner_provider.graph.approvals import ApprovalRule, EscalationRule
 from planner_provider.graph.change_summary import ChangeSummary
 from planner_provider.operators.approval_text import (
     body_text,
-    chat_text,
     filled,
     subject_text,
     who_text,
@@ -69,10 +68,3 @@ def test_who() -> None:
     )
     empty = RULE.model_copy(update={"users": (), "not_requester": False})
     assert "(nobody is in these groups)." in who_text(empty, None, UNTIL)
-
-
-def test_chat() -> None:
-    assert chat_text("Go?", "Who.", "https://x.example.com") == (
-        "Go?\nWho.\nAnswer here: https://x.example.com"
-    )
-    assert chat_text("Go?", "Who.", None) == "Go?\nWho."

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from planner_provider.errors import MisconfiguredError, NotAvailableError, RefusedError
+from planner_provider.errors import (
+    MisconfiguredError,
+    NotAvailableError,
+    RefusedError,
+    UnavailableError,
+)
 from planner_provider.graph.build import build_graph
 from planner_provider.hooks import airflow_api
 from planner_provider.ledger import Ledger
 from planner_provider.ledger.rows import ItemState
+from planner_provider.operators.acting import Acting, Stopped
 from planner_provider.operators.backfill import BackfillOperator, truth
-from planner_provider.operators.backfill_limiter import StepLimiter, ask_guards
 from planner_provider.operators.backfill_target import BEYOND, Range, list_partitions
-from planner_provider.operators.plan_step import Acting, Stopped
 from planner_provider.spec.folder import LoadOptions, SourceFile, load
-from planner_provider.spec.workloads import Backfill, Throttle
+from planner_provider.spec.workloads import Backfill
 from tests.operators.airflow_context import PLAN_ID, REF, act, build, context_for
 from tests.operators.fake_airflow import HOUR, FakeAirflow, FakeTime, at
 from tests.operators.plan_runs import database
-from tests.operators.slo_looks import BAD, GOOD, SLO, Looks, looks
+from tests.operators.slo_looks import looks
 
 __all__ = ["looks"]
 
@@ -109,6 +113,41 @@ def test_a_dry_run_touches_nothing(airflow: FakeAirflow, ledger: Ledger) -> None
     assert told["partitions"][-1] == {
         "logical_date": "2026-11-01T00:00:00Z", "end": "2026-11-01T01:00:00Z", "way": "make",
     }  # fmt: skip
+
+
+def test_a_date_that_another_plan_works_on_is_no_gap(airflow: FakeAirflow, ledger: Ledger) -> None:
+    airflow.there(2, "running", "planner__2026-11-01T02:00:00Z__other.load.x")
+    told = act(backfill(dry_run=True))
+    ways = {row["logical_date"]: (row["way"], row["end"]) for row in told["partitions"]}
+    assert ways["2026-11-01T02:00:00Z"] == ("wait", "2026-11-01T03:00:00Z")
+    assert ways["2026-11-01T01:00:00Z"] == ("make", "2026-11-01T02:00:00Z")
+
+
+def test_one_that_ended_while_it_was_asked_is_no_gap(
+    airflow: FakeAirflow, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = airflow.there(2, "running", run_type="scheduled")
+    dates = airflow.logical_dates
+
+    def ends_then(*asked: Any) -> Any:
+        found = dates(*asked)
+        now = datetime.now(UTC)
+        airflow.found[name] = replace(airflow.found[name], state="success", ended_at=now)
+        return found
+
+    monkeypatch.setattr(airflow, "logical_dates", ends_then)
+    told = act(backfill(dry_run=True))
+    assert [row["way"] for row in told["partitions"]] == ["make"] * 2 + ["skip"] + ["make"] * 3
+
+
+def test_of_a_run_by_hand_it_is_not_known_whether_it_is_a_partition(
+    airflow: FakeAirflow, ledger: Ledger
+) -> None:
+    airflow.there(2, "running", "manual__theirs")
+    with pytest.raises(UnavailableError, match=r"manual__theirs of DAG 'orders' .* is under way"):
+        act(backfill())
+    assert airflow.begun == []
+    assert ledger.items_of(PLAN_ID, "shift") == ()
 
 
 @pytest.mark.parametrize(
@@ -237,7 +276,8 @@ def test_stopped_from_outside(
     airflow: FakeAirflow, ledger: Ledger, time: FakeTime, monkeypatch: pytest.MonkeyPatch,
     on_abort: str, aborted: bool,
 ) -> None:  # fmt: skip
-    record = SimpleNamespace(abort_at=datetime.now(UTC) if aborted else None, outcome=None)
+    when = datetime.now(UTC) if aborted else None
+    record = SimpleNamespace(abort_at=when, outcome=None, held_words="")
     monkeypatch.setattr(Ledger, "run", lambda self, plan_id: record)
     operator = backfill(on_abort=on_abort)
     stopped_at(operator, time, 15)
@@ -265,48 +305,6 @@ def test_a_query_of_the_throttle_is_rendered(airflow: FakeAirflow) -> None:
     operator = backfill(throttle={"signal": signal})
     throttle = operator._throttle(context_for({"db": "orders"}))
     assert throttle.signal.query == 'lag{db="orders"}'
-
-
-# ---- how much may run
-
-
-def limiter(ledger: Ledger, guard: Callable[[], str | None]) -> StepLimiter:
-    throttle = Throttle(max=4, every=timedelta(seconds=10))
-    return StepLimiter(ledger, PLAN_ID, "load", throttle, slos=(), guard=guard, actor="t")
-
-
-def test_a_guard_that_refuses_holds_and_lets_go(ledger: Ledger) -> None:
-    answers: list[str | None] = [None, "A guard refuses: shop burns.", None]
-    found = limiter(ledger, lambda: answers.pop(0))
-    start = datetime(2026, 11, 23, tzinfo=UTC)
-    assert found.tick(start, 0, 0) == 4
-    assert found.tick(start + timedelta(seconds=3), 4, 0) == 4, "it is asked once a period"
-    assert found.tick(start + timedelta(seconds=11), 4, 1) == 0
-    assert found.why_none() == "A guard refuses: shop burns."
-    assert found.tick(start + timedelta(seconds=15), 2, 3) == 0
-    assert found.tick(start + timedelta(seconds=22), 0, 5) == 4
-
-
-def test_guards_are_logged_and_recorded_when_their_answer_changes(
-    ledger: Ledger, looks: Looks
-) -> None:
-    ask = ask_guards(
-        (SLO,), None, ledger=ledger, plan_id=PLAN_ID, step="load", actor="t",
-        now=lambda: datetime.now(UTC),
-    )  # fmt: skip
-    looks.bad = [GOOD]
-    assert ask() is None
-    assert ask() is None
-    looks.bad = [BAD]
-    assert (ask() or "").startswith("A guard refuses: ")
-    assert len(ledger.decisions_of(PLAN_ID)) == 2
-
-
-def test_without_guards_nothing_is_asked(ledger: Ledger) -> None:
-    ask = ask_guards(
-        (), None, ledger=ledger, plan_id=None, step="load", actor="t", now=lambda: datetime.now(UTC)
-    )
-    assert ask() is None
 
 
 def test_partitions_begin_only_while_the_calendar_is_open(

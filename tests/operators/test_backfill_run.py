@@ -19,7 +19,7 @@ from planner_provider.hooks.airflow_api import AirflowApi, NewRun
 from planner_provider.ledger import Ledger
 from planner_provider.ledger.rows import ItemState, Outcome, RunKey
 from planner_provider.operators import backfill_run
-from planner_provider.operators.backfill_items import items_of
+from planner_provider.operators.backfill_items import BackfillItems, items_of
 from planner_provider.operators.backfill_run import BackfillRun, Limiter
 from planner_provider.operators.backfill_target import Listing, shown
 from planner_provider.operators.backfill_work import BackfillWork, failure_of
@@ -286,6 +286,20 @@ def test_a_partition_that_another_plan_works_on(
     told = f"Partition 2026-11-01T02:00:00Z waits: step fill of {other} works on it."
     assert caplog.text.count(told) == 1
     assert ledger.slot_holders(WORK.place, shown(at(2))) == ()
+
+
+def test_a_partition_that_a_task_without_a_plan_works_on_is_left_to_it_for_a_day(
+    airflow: FakeAirflow, ledger: Ledger
+) -> None:
+    work, now = replace(WORK, dag_id="orders-by-hand", reprocess="failed"), airflow.time.now()
+    ledger.take_slot(work.place, shown(at(2)), "dag:theirs:run-1 fill", 1, now=now)
+    airflow.there(2, "failed")
+    listed(airflow, ledger, work)
+    items = BackfillItems(ledger, work, airflow.time.clock)
+    item = next(item for item in items.of(ItemState.WAITING) if item.item == shown(at(2)))
+    assert items.claim(item) == "step fill of dag:theirs:run-1 works on it"
+    airflow.time.sleep(86_401)
+    assert items.claim(item) is None
 
 
 def test_a_run_that_somebody_makes_meanwhile_is_not_made_twice(

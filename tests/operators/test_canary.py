@@ -267,3 +267,10 @@ def test_a_judged_switch_is_a_canary_of_all_traffic(release: FakeRelease) -> Non
         act(made)
     assert release.acts == [100]
     assert [item.name for item in watch_of(deferred.value).slos] == ["checkout"]
+
+
+def test_a_hold_keeps_from_a_weight_that_is_not_in_force_yet_only() -> None:
+    operator, context = weight(5), context_for(store=Store())
+    assert operator.held_up(context)
+    operator.remember_once(context, BEGAN, START.isoformat)
+    assert not operator.held_up(context)

@@ -74,9 +74,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make(**changes: Any) -> Case:
         case = Case(tmp_path, ACTION | changes)
-        monkeypatch.setattr("planner_provider.operators.chunks.open_ledger", lambda: case.ledger)
-        monkeypatch.setattr("planner_provider.operators.plan_step.open_ledger", lambda: case.ledger)
-        monkeypatch.setattr("planner_provider.operators.stopped.open_ledger", lambda: case.ledger)
+        for name in ("chunks", "chunk_task", "chunk_split", "chunk_run", "plan_step", "stopped"):
+            module = f"planner_provider.operators.{name}"
+            monkeypatch.setattr(f"{module}.open_ledger", lambda: case.ledger)
         case.shop = shop  # type: ignore[attr-defined]
         return case
 
@@ -152,6 +152,51 @@ def test_without_a_slot_it_waits_without_a_worker(made: Any) -> None:
     assert case.acts()[-1].parked_at is not None
     with pytest.raises(AbortedError):
         case.part("run", 0).granted(case.context("run"), {"abort": case.time.now().isoformat()})
+
+
+class TestHold:
+    def hold(self, case: Any) -> None:
+        case.ledger.hold_run(case.plan_id, actor="ada", reason="Lag.", now=case.time.now())
+
+    def resume(self, case: Any) -> None:
+        case.ledger.resume_run(case.plan_id, actor="ada", reason=None, now=case.time.now())
+
+    def test_no_chunk_begins_and_no_slot_is_kept(
+        self, made: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("planner_provider.decide.chunks.MOST_TASKS", 1)
+        case = made()
+        case.run(case.part("split"))
+        operator = case.part("run", 0)
+        begun = type(operator)._do
+
+        def do(self: Any, context: Any, item: WorkItem) -> None:
+            begun(self, context, item)
+            if case.item_states().count("done") == 1:
+                TestHold().hold(case)  # while the second one acts
+
+        monkeypatch.setattr(type(operator), "_do", do)
+        with pytest.raises(TaskDeferred) as deferred:
+            case.run(operator)
+        assert case.item_states() == ["done", "done", "waiting", "waiting"]
+        assert isinstance(deferred.value.trigger, SlotTrigger)
+        assert case.ledger.slot_holders(case.plan_id, "fill") == ()
+        with pytest.raises(TaskDeferred):
+            operator.granted(case.last, {"slot": case.items()[2].item})
+        self.resume(case)
+        assert operator.granted(case.last, {"slot": "x"}) == {"done": 4, "failed": 0}
+        assert len(rows(case)) == 4
+
+    def test_a_hold_between_the_slot_and_the_begin_counts(
+        self, made: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        case = made()
+        case.run(case.part("split"))
+        operator = case.part("run", 0)
+        monkeypatch.setattr(type(operator), "_take", lambda *_: self.hold(case) or True)
+        with pytest.raises(TaskDeferred):
+            case.run(operator)
+        assert (case.item_states(), rows(case)) == (["waiting"] * 4, [])
 
 
 def test_what_fails_is_tried_again_and_counted(made: Any) -> None:

@@ -338,7 +338,7 @@ class TestByHand:
             act(operator, context_for(PARAMS))
 
     def test_stops_at_once_when_told_to(self, cluster: Cluster) -> None:
-        from planner_provider.operators.plan_step import Acting, Stopped
+        from planner_provider.operators.acting import Acting, Stopped
 
         cluster.broken_images.add("shop/checkout:2")
         operator = made(

@@ -8,6 +8,8 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
 
+from planner_provider.graph.contacts import Contact, ContactRoute
+from planner_provider.ledger.notices import NoticeState
 from planner_provider.ledger.rows import (
     ActResult,
     ActRole,
@@ -17,6 +19,7 @@ from planner_provider.ledger.rows import (
     Course,
     Outcome,
 )
+from planner_provider.notifications.plans import Audience
 from planner_provider.operators.frame import (
     AcquireOperator,
     AssessOperator,
@@ -226,6 +229,9 @@ class TestDecide:
         assert lease.closing_at is not None, "no step may begin all the same"
 
 
+PAGED = Audience(owner="team-shop", contacts=(Contact(team="team-shop", connections=("pager",)),))
+
+
 class TestFinish:
     def finish(self, case: PlanRunCase, **more: Any) -> tuple[Outcome, str]:
         values = {"front": ("assess", "approve", "acquire"), "approvals": ("approve",), **more}
@@ -285,22 +291,27 @@ class TestFinish:
         with http_server(lambda _: Reply(status)) as pager:
             given = f'{{"conn_type": "http", "host": "{pager.url}/page"}}'
             monkeypatch.setenv("AIRFLOW_CONN_PAGER", given)
-            assert self.finish(case, page=("pager",))[0] is Outcome.ROLLBACK_FAILED
-        (asked,) = pager.asked
+            assert self.finish(case, audience=PAGED)[0] is Outcome.ROLLBACK_FAILED
+            assert self.finish(case, audience=PAGED)[0] is Outcome.ROLLBACK_FAILED
+        assert len(pager.asked) == 1, "told once, though the task was done again"
+        asked = pager.asked[0]
         assert asked.json["severity"] == "critical"
         assert asked.json["text"].startswith(f"The rollback of {case.plan_id} failed.")
-        entries = [e for e in case.ledger.audit_of(case.plan_id) if e.what == "run.paged"]
-        assert [e.detail["told"].split(":")[0] for e in entries] == [
-            "told" if status == 200 else "not told"
-        ]
+        (notice,) = case.ledger.notices_of(case.plan_id)
+        assert notice.state is (NoticeState.SENT if status == 200 else NoticeState.DUE)
 
-    def test_a_rollback_that_went_well_pages_nobody(self, case: PlanRunCase) -> None:
+    def test_who_wants_to_hear_of_failed_rollbacks_only_hears_of_nothing_else(
+        self, case: PlanRunCase
+    ) -> None:
         case.leased()
         act(case, "s1")
         case.winding_up(Course.UNDO)
         act(case, "s1", role=ActRole.UNDO)
-        assert self.finish(case, page=("nobody",))[0] is Outcome.ROLLED_BACK
-        assert not [e for e in case.ledger.audit_of(case.plan_id) if e.what == "run.paged"]
+        route = ContactRoute(connection="nobody", min_severity="critical")
+        contact = Contact(team="team-shop", connections=("nobody",), routes=(route,))
+        audience = Audience(owner="team-shop", contacts=(contact,))
+        assert self.finish(case, audience=audience)[0] is Outcome.ROLLED_BACK
+        assert case.ledger.notices_of(case.plan_id) == ()
 
     def test_rejected(self, case: PlanRunCase) -> None:
         case.pinned()

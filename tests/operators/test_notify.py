@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from planner_provider.errors import MisconfiguredError, UnavailableError
-from planner_provider.graph.model import Contact
+from planner_provider.graph.contacts import Contact, ContactRoute
+from planner_provider.ledger import Ledger
+from planner_provider.ledger.notices import Draft
 from planner_provider.spec.actions import Notify
 from tests.hooks.http_server import Reply, Server, http_server
+from tests.ledger.cases import NOW
 from tests.operators.airflow_context import PLAN_ID, Store, act, build, context_for
 
 
@@ -97,3 +102,37 @@ def test_the_address_of_a_webhook_is_a_secret(chat: Server) -> None:
 def test_a_missing_connection_is_misconfigured() -> None:
     with pytest.raises(MisconfiguredError, match="airflow connections add chat"):
         act(notify(("connection:chat",)))
+
+
+def test_a_route_of_a_team_takes_what_it_wants(
+    chat: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PAGER", f"http://127.0.0.1:{chat.port}")
+    routes = (
+        ContactRoute(connection="chat"),
+        ContactRoute(connection="pager", min_severity="critical"),
+    )
+    contacts = (Contact(team="team-payments", connections=("chat", "pager"), routes=routes),)
+    assert act(notify(("team:team-payments",), contacts)) == {"sent": ["chat"]}
+    told = act(notify(("team:team-payments",), contacts, severity="critical"))
+    assert told == {"sent": ["chat", "pager"]}
+
+
+def test_slack_gets_it_in_the_thread_of_the_run(
+    chat: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'planner.db'}"
+    monkeypatch.setenv("AIRFLOW__PLANNER__SQL_ALCHEMY_CONN", url)
+    bot = {"conn_type": "slack", "password": "x", "extra": {"base_url": f"{chat.url}/api/"}}
+    monkeypatch.setenv("AIRFLOW_CONN_BOT", json.dumps(bot))
+    answer = b'{"ok": true, "channel": "C1", "ts": "1.1"}'
+    chat.answer = lambda asked: Reply(200, answer, {"Content-Type": "application/json"})
+    ledger = Ledger(url)
+    way = ContactRoute(connection="bot", channel="#deploys")
+    ledger.note_event(PLAN_ID, "held", "s", "{}", [Draft(way.name, "{}", NOW)], now=NOW)
+    (notice,) = ledger.claim_notices(now=NOW, until=NOW)
+    ledger.notice_sent(notice, thread="C1 0.5", actor="t", now=NOW)
+    contacts = (Contact(team="team-payments", connections=("bot",), routes=(way,)),)
+    assert act(notify(("team:team-payments",), contacts)) == {"sent": ["bot/#deploys"]}
+    assert chat.asked[0].json["thread_ts"] == "0.5"
+    assert "Hello" in chat.asked[0].json["text"]

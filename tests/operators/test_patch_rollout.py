@@ -7,18 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
 import tests.operators.airflow_context  # noqa: F401
+from planner_provider.errors import RefusedError
+from planner_provider.hooks.nodes import NodeState
 from planner_provider.hooks.settings import PlannerSettings
 from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import Hold, ItemState
+from planner_provider.ledger.rows import Hold, ItemState, WorkItem
 from planner_provider.operators import patch_node, patch_turn
+from planner_provider.operators.patch_undo import PatchUndoOperator
 from tests.hooks.kubernetes_emulator import Asked, kube_config
 from tests.hooks.node_world import NodeWorld, connections, node_world
 from tests.operators.plan_runs import database
-from tests.operators.rollouts import STEP, FailedError, Rollout, graph, states
+from tests.operators.rollouts import STEP, FailedError, NotNowError, Rollout, graph, states
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -145,10 +151,26 @@ def test_one_that_vanished_is_left_out_and_one_that_appeared_is_said(
     world.add_node("d9", "d")
     assert rollout.play(), rollout.failed
     assert states(rollout)[gone] is ItemState.GONE
+    assert rollout.failed == [], "what would be done to it is skipped, not refused"
     report = rollout.said["report"]
     assert report["appeared"] == ["d9"]
     assert report.get("complete", False) is False
     assert report["counts"] == {"patched": 5, "gone": 1}
+
+
+def test_what_is_not_begun_after_too_many_failed_is_skipped(
+    world: NodeWorld, play: Callable[..., Rollout]
+) -> None:
+    rollout = play(waves="[100%]", unavailable="2")
+    first, second, *_ = rollout.task(f"execute.{STEP}.targets")
+    group = f"execute.{STEP}.wave-1"
+    rollout.task(f"{group}.begin", 0)
+    rollout.ledger.end_target(
+        rollout.plan_id, STEP, first, ItemState.FAILED, detail="x", available=True, actor="t",
+        now=datetime.now(UTC),
+    )  # fmt: skip
+    with pytest.raises(AirflowSkipException, match=f"{second} is not begun: 1 targets have failed"):
+        rollout.task(f"{group}.begin", 1)
 
 
 def test_a_run_that_is_cleared_goes_on_where_it_stopped(
@@ -208,6 +230,27 @@ def test_one_that_cannot_be_undone_does_not_keep_the_others_from_it(
     assert len(world.happened("revert")) == 5
 
 
+def test_an_error_of_others_does_not_keep_the_others_from_being_undone(
+    world: NodeWorld, play: Callable[..., Rollout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = play(waves="[2]", unavailable="2")
+    first, second = rollout.task(f"execute.{STEP}.targets")
+    for index in (0, 1):
+        rollout.task(f"execute.{STEP}.wave-1.begin", index)
+    rollout.wind_up()
+    undo = PatchUndoOperator._undo
+
+    def broken(self: PatchUndoOperator, item: WorkItem, context: Any) -> None:
+        if item.item == second:
+            raise ZeroDivisionError("a library's own")
+        undo(self, item, context)
+
+    monkeypatch.setattr(PatchUndoOperator, "_undo", broken)
+    with pytest.raises(FailedError, match=rf"1 of 2 .*{second}: ZeroDivisionError"):
+        rollout.task(f"rollback.{STEP}")
+    assert world.happened("revert") == [first]
+
+
 def test_tidy_leaves_nothing_behind_however_the_run_ended(
     world: NodeWorld, play: Callable[..., Rollout]
 ) -> None:
@@ -260,3 +303,77 @@ def test_killed_at_any_request_it_goes_on_and_patches_none_twice(
     assert world.cordoned_by_plans() == []
     assert world.unavailable() == frozenset()
     assert most_unavailable(world) <= 2
+
+
+def test_a_node_that_does_not_tell_its_boot_id_is_not_taken_for_restarted(
+    world: NodeWorld, play: Callable[..., Rollout]
+) -> None:
+    rollout = play(waves="[1]", errors="0", reboot="2s")
+    (name,) = rollout.task(f"execute.{STEP}.targets")
+    group = f"execute.{STEP}.wave-1"
+    for task in ("begin", "drain", "http"):
+        rollout.task(f"{group}.{task}", 0)
+    told = world.store["nodes", "", name]["status"]["nodeInfo"]
+    before, told["bootID"] = told["bootID"], ""
+    with pytest.raises(FailedError, match="does not tell its boot ID now"):
+        rollout.task(f"{group}.reboot", 0)
+    told["bootID"] = before
+    rollout.task(f"{group}.reboot", 0)
+    assert Counter(world.happened("reboot")) == {name: 1}
+    world.store["nodes", "", name]["status"]["nodeInfo"]["bootID"] = ""
+    with pytest.raises(FailedError, match="it does not tell its boot ID"):
+        rollout.task(f"{group}.back", 0)
+
+
+def test_without_a_boot_id_of_before_nobody_is_back() -> None:
+    """Ready it was before its restart as well."""
+    item = WorkItem("p-1", STEP, "a1", 0, wave=1, state=ItemState.ACTING)
+    back: Any = Rollout(graph(), None).dag.task_dict[f"execute.{STEP}.wave-1.back"]  # type: ignore[arg-type]
+    back = back.prepare_for_execution()
+    back.be_about(item)
+    back.trigger = None
+    node = NodeState("a1", ready=True, cordoned=True, cordoned_by="p-1", boot_id="boot-2")
+    with pytest.raises(RefusedError, match="cannot be told whether it was restarted"):
+        back.work(
+            SimpleNamespace(name="a1", find=lambda: node), {"ti": SimpleNamespace(map_index=0)}
+        )
+
+
+def test_a_hold_begins_no_target_and_leaves_none_half_way(
+    world: NodeWorld, play: Callable[..., Rollout]
+) -> None:
+    rollout = play(waves="[100%]", unavailable="2")
+    first = rollout.task(f"execute.{STEP}.targets")[0]
+    group = f"execute.{STEP}.wave-1"
+    rollout.task(f"{group}.begin", 0)
+    now = datetime.now(UTC)
+    rollout.ledger.hold_run(rollout.plan_id, actor="ada", reason="why", now=now)
+    with pytest.raises(NotNowError, match="HoldTrigger"):
+        rollout.task(f"{group}.begin", 1)
+    inner = rollout.plan.by_id[f"execute.{STEP}"].parts[1].each
+    for part in inner[1:]:
+        rollout.task(f"{group}.{part.id}", 0)
+    assert [n for n, state in states(rollout).items() if state is ItemState.DONE] == [first]
+    assert world.cordoned_by_plans() == []
+    assert list(states(rollout).values()).count(ItemState.WAITING) == len(NODES) - 1
+    with pytest.raises(NotNowError, match="HoldTrigger"):
+        rollout.task(f"execute.{STEP}.gate-1")
+    rollout.ledger.resume_run(rollout.plan_id, actor="ada", reason=None, now=now)
+    rollout.task(f"{group}.begin", 1)
+
+
+def test_a_target_that_asked_before_the_hold_waits_for_its_turn(
+    world: NodeWorld, play: Callable[..., Rollout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout = play(waves="[100%]")
+    rollout.task(f"execute.{STEP}.targets")
+    began = patch_turn.BeginTargetOperator._ask_turn_guards
+
+    def held(self: patch_turn.BeginTargetOperator, context: object) -> None:
+        began(self, context)  # type: ignore[arg-type]
+        rollout.ledger.hold_run(rollout.plan_id, actor="ada", reason="why", now=datetime.now(UTC))
+
+    monkeypatch.setattr(patch_turn.BeginTargetOperator, "_ask_turn_guards", held)
+    with pytest.raises(NotNowError, match="TurnTrigger"):
+        rollout.task(f"execute.{STEP}.wave-1.begin", 0)
+    assert set(states(rollout).values()) == {ItemState.WAITING}

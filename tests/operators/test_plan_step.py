@@ -22,8 +22,9 @@ from planner_provider.errors import (
     UnavailableError,
 )
 from planner_provider.ledger.rows import ActResult, Course
+from planner_provider.operators.acting import Stopped
 from planner_provider.operators.plan_ref import PlanRef, Role
-from planner_provider.operators.plan_step import PlanStepMixin, Stopped
+from planner_provider.operators.plan_step import PlanStepMixin
 from tests.operators.airflow_context import Store
 from tests.operators.plan_runs import DIGEST, PLAN, RUN_ID, PlanRunCase, database
 

@@ -14,7 +14,7 @@ from planner_provider.errors import (
     RefusedError,
     UnavailableError,
 )
-from planner_provider.operators.plan_step import Stopped
+from planner_provider.operators.acting import Stopped
 from planner_provider.spec.actions import Shell
 from tests.operators.airflow_context import PLAN_ID, act, build, context_for
 

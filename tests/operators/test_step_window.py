@@ -10,9 +10,9 @@ import pytest
 from planner_provider.graph.plan_window import WindowRule
 from planner_provider.ledger.rows import ActResult, CalendarChange, ChangeKind
 from planner_provider.ledger.windows import WindowClosedError
+from planner_provider.operators.acting import Stopped
 from planner_provider.operators.finish import RAN_OUT
 from planner_provider.operators.plan_ref import Role
-from planner_provider.operators.plan_step import Stopped
 from tests.decide.calendars import nights
 from tests.operators.plan_runs import NOW, PlanRunCase, database
 from tests.operators.test_plan_step import Work

@@ -17,8 +17,8 @@ from planner_provider.errors import (
     UnavailableError,
 )
 from planner_provider.ledger import Ledger
+from planner_provider.operators.acting import Acting, Stopped
 from planner_provider.operators.clock import Clock
-from planner_provider.operators.plan_step import Acting, Stopped
 from planner_provider.operators.verify import VerifyOperator
 from planner_provider.spec.actions import Verify
 from tests.hooks.http_server import Reply, Server, http_server

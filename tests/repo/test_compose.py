@@ -170,14 +170,34 @@ def test_the_image_has_the_airflow_of_its_lock() -> None:
     assert image[1] == locked[1]
 
 
-def test_promtool_accepts_the_prometheus_configuration() -> None:
+def test_promtool_accepts_the_prometheus_configuration(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    text = (DEPLOY / "prometheus.yml").read_text(encoding="utf-8")
+    mounted = "/tmp/planner_metrics_token"
+    assert mounted in text
+    (tmp_path / "prometheus.yml").write_text(text.replace(mounted, str(token)))
+    shutil.copytree(DEPLOY / "alerts", tmp_path / "alerts")
     done = subprocess.run(
-        ["promtool", "check", "config", DEPLOY / "prometheus.yml"],
+        ["promtool", "check", "config", tmp_path / "prometheus.yml"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "rules found" in done.stdout
+
+
+def test_prometheus_shows_the_token_that_airflow_wants() -> None:
+    prometheus = SERVICES["prometheus"]
+    token = SERVICES["api-server"]["environment"]["AIRFLOW__PLANNER__METRICS_TOKEN"]
+    assert prometheus["environment"]["PLANNER_METRICS_TOKEN"] == token
+    written = re.search(r'printf %s "\$\$PLANNER_METRICS_TOKEN" > (\S+);', prometheus["command"][0])
+    assert written
+    config = load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))
+    job = next(job for job in config["scrape_configs"] if job["job_name"] == "planner")
+    assert job["authorization"]["credentials_file"] == written[1]
+    assert job["metrics_path"] == "/planner/metrics"
 
 
 def test_prometheus_scrapes_services_that_exist() -> None:

@@ -189,7 +189,7 @@ def test_times_of_the_locks_are_those_of_the_code() -> None:
         "four hours at most": WAIT,
         "no sign of life for a minute": waiting.PATIENCE,
         "after a day without any act": reaper.IDLE,
-        "(a week while a step is deferred)": reaper.IDLE_PARKED,
+        "(a week while a step is deferred or the run is held)": reaper.IDLE_PARKED,
     }
     assert [words for words in said if words not in text] == []
     assert list(said.values()) == [

@@ -101,7 +101,7 @@ def programs(folder: Path, *names: str, code: str = "exit 0") -> None:
 
 
 def test_system_packages_that_are_there_are_left_alone(tmp_path: Path) -> None:
-    programs(tmp_path, "git", "promtool", "postgres", "chromium")
+    programs(tmp_path, "git", "promtool", "prometheus-alertmanager", "postgres", "chromium")
     programs(tmp_path, "apt-get", "sudo", code="echo called; exit 9")
     done = system_packages(tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

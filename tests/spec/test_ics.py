@@ -24,6 +24,9 @@ END:VTIMEZONE
 """
 
 
+DAILY = "UID:1\nDTSTART:20260105T220000Z\nRRULE:FREQ=DAILY"
+
+
 def events(*bodies: str, before: str = "") -> tuple[ImportedEvent, ...]:
     parts = "".join(f"BEGIN:VEVENT\n{body.strip()}\nEND:VEVENT\n" for body in bodies)
     text = (
@@ -87,6 +90,14 @@ def test_changed_and_cancelled_occurrences() -> None:
         ("UID:1\nDTSTART:20260105T220000Z\nDURATION:PT1S\nRRULE:FREQ=MINUTELY", "hourly at most"),
         ("UID:1\nDTSTART:20260105T220000Z\nDTEND;VALUE=DATE:20260106", "or the reverse"),
         ("UID:1\nDTSTART:2026\nDURATION:PT1H", "cannot be read"),
+        ("UID:1\nDTSTART:20260105T220000Z\nDTEND:20260105T210000Z", "ends before it begins"),
+        ("UID:1\nDTSTART:20260105T220000Z\nDURATION:-PT1H", "ends before it begins"),
+        ("UID:1\nDTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260105", "ends before it"),
+        (f"{DAILY}\nDTEND:20260105T230000Z\nDTEND:20260105T233000Z", "more than one DTEND"),
+        (f"{DAILY}\nDURATION:PT1H\nEXRULE:FREQ=WEEKLY", "EXRULE"),
+        (f"{DAILY}\nDURATION:PT1H\nEXDATE;TZID=No/Where:20260106T230000", "EXDATE of the .*No/W"),
+        (f"{DAILY}\nDURATION:PT1H\nRDATE;TZID=No/Where:20260106T230000", "RDATE of the .*No/W"),
+        ("UID:1\nRECURRENCE-ID;TZID=No/Where:20260105T220000\nDTSTART:20260105T230000Z", "No/W"),
     ],
 )
 def test_what_cannot_be_understood_is_refused(body: str, said: str) -> None:
@@ -99,3 +110,31 @@ def test_all_later_occurrences_at_once_are_refused() -> None:
     later = "UID:1\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260106T220000Z\nDTSTART:20260106T230000Z"
     with pytest.raises(IcsError, match="THISANDFUTURE"):
         events(series, later)
+
+
+EVENT = "BEGIN:VEVENT\nUID:1\nDTSTART:20260105T220000Z\nDURATION:PT1H\nEND:VEVENT\n"
+WHOLE = f"BEGIN:VCALENDAR\nVERSION:2.0\n{EVENT}{EVENT}END:VCALENDAR\n"
+
+
+@pytest.mark.parametrize("lines", range(len(WHOLE.splitlines())))
+def test_a_file_that_is_cut_off_anywhere_is_refused(lines: int) -> None:
+    """Else its freezes would be gone without a word."""
+    assert len(parse_ics(WHOLE, "UTC")) == 2
+    with pytest.raises(IcsError, match=r"cut off|holds no calendar"):
+        parse_ics("\n".join(WHOLE.splitlines()[:lines]), "UTC")
+
+
+def test_a_mark_of_the_encoding_is_no_harm_and_lines_that_are_not_read_are_told() -> None:
+    assert len(parse_ics("\ufeff" + WHOLE, "UTC")) == 2
+    with pytest.raises(IcsError, match="not all of its 2 events"):
+        parse_ics(WHOLE.replace("\n", "\r"), "UTC")
+
+
+def test_what_ends_without_a_begin_is_refused_and_folded_lines_are_read() -> None:
+    with pytest.raises(IcsError, match="END:VEVENT ends nothing"):
+        parse_ics(WHOLE.replace("BEGIN:VEVENT", "X-NOTE:", 1), "UTC")
+    folded = WHOLE.replace("UID:1\n", "UID:1\nSUMMARY:at the\n  END:VEVENT of it\n", 1)
+    assert [event.summary for event in parse_ics(folded, "UTC")] == [
+        "at the END:VEVENT of it",
+        None,
+    ]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import time_machine
 from airflow.models.dag import DagModel  # noqa: TID251 - what the scheduler works with
 from airflow.models.dagrun import DagRun  # noqa: TID251 - what the scheduler works with
 from sqlalchemy import create_engine
@@ -37,7 +38,7 @@ def taken(
     run_type: str = "scheduled",
     began: str | None = None,
     ended: str | None = None,
-) -> bool:
+) -> bool | None:
     session.execute(
         DagRun.__table__.insert().values(
             dag_id="plan",
@@ -92,5 +93,14 @@ def test_what_is_under_way_now_does_not_take_an_opening_that_lies_ahead(session:
     assert not taken(session, utc("2026-06-02T20:00"), began="2026-06-01T19:00")
 
 
-def test_outside_of_the_scheduler_nothing_is_asked() -> None:
-    assert not WindowTimetable(nights())._is_taken(DagModel(dag_id="plan"), START, NOW)
+def test_outside_of_a_session_it_is_not_known_and_stays_as_it_was_planned() -> None:
+    """Of a date Airflow makes one run only; of an opening it would make two, by two dates."""
+    table, planned = WindowTimetable(nights()), utc("2026-05-31T20:00")
+    model = DagModel(dag_id="plan")
+    model.next_dagrun = model.next_dagrun_data_interval_start = planned
+    model.next_dagrun_data_interval_end = model.next_dagrun_create_after = planned
+    assert table._is_taken(model, START, NOW) is None
+    with time_machine.travel(NOW, tick=False):
+        found = table.next_run_info_from_dag_model(dag_model=model)
+    assert found is not None
+    assert found.run_after == planned

@@ -11,6 +11,7 @@ import pytest
 import tests.operators.airflow_context  # noqa: F401 - Airflow needs a home before it is imported
 from planner_provider.errors import UnavailableError
 from planner_provider.ledger.rows import ApprovalState
+from planner_provider.triggers import aborts
 from planner_provider.triggers import approval as module
 from planner_provider.triggers.approval import ApprovalTrigger
 
@@ -41,7 +42,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setattr(module, "abort_of", found.abort_of)
+    monkeypatch.setattr(aborts, "abort_of", found.abort_of)
     monkeypatch.setattr(module, "asked_once", found.asked_once)
     monkeypatch.setattr(module, "open_ledger", found.open_ledger)
     monkeypatch.setattr(module, "read_response", lambda ti_id: found.response)

@@ -8,7 +8,7 @@ import pytest
 
 import tests.operators.airflow_context  # noqa: F401
 from planner_provider.errors import UnavailableError
-from planner_provider.triggers import moment
+from planner_provider.triggers import aborts
 from planner_provider.triggers.moment import MomentTrigger
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ def look(monkeypatch: pytest.MonkeyPatch, aborted: Any, seconds: float = 60) -> 
             raise aborted
         return aborted if isinstance(aborted, datetime) else None
 
-    monkeypatch.setattr(moment, "abort_of", abort_of)
+    monkeypatch.setattr(aborts, "abort_of", abort_of)
     return asyncio.run(trigger(seconds).look(NOW))
 
 

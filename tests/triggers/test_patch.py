@@ -9,7 +9,7 @@ import pytest
 import tests.operators.airflow_context  # noqa: F401
 from planner_provider.decide.waves import TargetState
 from planner_provider.errors import UnavailableError
-from planner_provider.triggers import patch
+from planner_provider.triggers import aborts, patch
 from planner_provider.triggers.patch import TurnTrigger
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -40,7 +40,7 @@ def look(
             raise aborted
         return aborted if isinstance(aborted, datetime) else None
 
-    monkeypatch.setattr(patch, "abort_of", abort_of)
+    monkeypatch.setattr(aborts, "abort_of", abort_of)
     return asyncio.run(made.look(targets, waited=waited, still=still))
 
 
@@ -86,3 +86,32 @@ def test_survives_a_restart() -> None:
     path, arguments = trigger(elsewhere=["x"]).serialize()
     assert path == f"{TurnTrigger.__module__}.TurnTrigger"
     assert TurnTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_a_hold_wakes_nobody_and_uses_up_no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = True
+
+    async def is_held(plan_id: str) -> bool:
+        return held
+
+    async def ask(*_: Any) -> list[TargetState]:
+        return states(("b", "waiting"))
+
+    async def abort_of(plan_id: str) -> None:
+        return None
+
+    monkeypatch.setattr(aborts, "abort_of", abort_of)
+    monkeypatch.setattr(patch, "is_held", is_held)
+    monkeypatch.setattr(patch, "asked_once", ask)
+    for name in ("LOOK", "FIRST_EVENT"):
+        monkeypatch.setattr(patch, name, 0.01)
+
+    async def play() -> Any:
+        nonlocal held
+        waiting = asyncio.ensure_future(anext(trigger(patience=0.1).run()))
+        done, _ = await asyncio.wait([waiting], timeout=0.5)
+        assert not done, "it is its turn, and its patience would be over"
+        held = False
+        return (await asyncio.wait_for(waiting, 5)).payload
+
+    assert asyncio.run(play()) == {"turn": True}

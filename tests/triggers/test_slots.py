@@ -10,9 +10,9 @@ import pytest
 from planner_provider.errors import UnavailableError
 from planner_provider.hooks.chunk_slots import ASKS, Gauge, look
 from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import ItemState, WorkItem
+from planner_provider.ledger.rows import ItemState, RunKey, WorkItem
 from planner_provider.spec.workloads import Throttle
-from planner_provider.triggers import slots
+from planner_provider.triggers import aborts, slots
 from planner_provider.triggers.slots import SlotTrigger
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
         return ask()
 
     monkeypatch.setattr(slots, "open_ledger", lambda: ledger)
-    monkeypatch.setattr(slots, "abort_of", not_stopped)
+    monkeypatch.setattr(aborts, "abort_of", not_stopped)
     monkeypatch.setattr(slots, "asked_once", ask_now)
     monkeypatch.setattr("planner_provider.hooks.chunk_slots.random.random", lambda: 1.0)
     return ledger
@@ -64,7 +64,7 @@ def test_a_run_that_was_stopped_ends_the_wait(
     async def stopped(plan_id: str) -> datetime:
         return NOW
 
-    monkeypatch.setattr(slots, "abort_of", stopped)
+    monkeypatch.setattr(aborts, "abort_of", stopped)
     assert attempt("c0") == {"abort": NOW.isoformat()}
     assert ledger.slot_holders("p", "fill") == ()
 
@@ -87,3 +87,15 @@ def test_a_guard_that_refuses_leaves_no_slot(
     )
     assert look(GAUGE, ledger, NOW).limit == 0
     assert attempt("c0") is None
+
+
+def test_a_run_that_is_held_gives_no_slot_not_even_to_who_had_one(ledger: Ledger) -> None:
+    key = RunKey("p", "plan", "plan", "run-1", "d")
+    ledger.pin_run(key, expires_at=None, parameters={}, actor="t", now=NOW)
+    assert attempt("c0") == {"slot": "c0"}
+    ledger.hold_run("p", actor="ada", reason="Lag rises.", now=NOW)
+    places = look(GAUGE, ledger, NOW)
+    assert (places.limit, places.held[:14]) == (0, "ada holds this")
+    assert [attempt("c0"), attempt("c1")] == [None, None]
+    ledger.resume_run("p", actor="ada", reason=None, now=NOW)
+    assert [attempt("c0"), attempt("c1")] == [{"slot": "c0"}, {"slot": "c1"}]

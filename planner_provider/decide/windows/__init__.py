@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner_provider.decide.windows.model import NO_CHANGES, Change, Changes, Interval
 from planner_provider.decide.windows.queries import (
     earliest_start,
+    end_of_starts,
     expand,
     interval_at,
     is_open,
@@ -27,6 +28,7 @@ __all__ = [
     "Why",
     "WindowInputs",
     "earliest_start",
+    "end_of_starts",
     "expand",
     "interval_at",
     "is_open",

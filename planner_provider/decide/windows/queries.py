@@ -84,6 +84,25 @@ def may_start(
     return start <= value < end - engine.cutoff and value + needed <= end
 
 
+def end_of_starts(
+    calendar: PlanCalendar,
+    at: datetime,
+    work: timedelta | None = None,
+    changes: Changes = NO_CHANGES,
+) -> datetime | None:
+    """From when on new work, that may start ``at``, may not do so any more.
+
+    ``None`` if it is closed then.
+    """
+    value = instant(at)
+    engine = engine_of(calendar)
+    found = next(iter(engine.intervals(value, changes)), None)
+    if found is None or found[0] > value:
+        return None
+    needed = 0 if work is None else _microseconds(work)
+    return moment(found[1] - max(engine.cutoff, needed))
+
+
 def next_opening(
     calendar: PlanCalendar,
     after: datetime,

@@ -10,7 +10,7 @@ from planner_provider.hooks.kubernetes import JSON_PATCH, MERGE, KubernetesApi
 from planner_provider.hooks.traffic.argo_control import RolloutControl, status_of
 from planner_provider.hooks.traffic.argo_rollout import ArgoRelease
 from tests.hooks.kubernetes_emulator import Asked, Cluster, deployment
-from tests.hooks.traffic.worlds import OWNER, Killed, killed_after, kubernetes_release, survives
+from tests.hooks.traffic.worlds import OWNER, kubernetes_release, restores, survives
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -284,21 +284,5 @@ def test_killed_after_any_request_and_promoted(cluster: Cluster) -> None:
 
 
 def test_rolled_back_from_wherever_it_was_killed(cluster: Cluster) -> None:
-    points = 0
-    while True:
-        points += 1
-        shop(cluster)
-        before = end(cluster)
-        memo = kubernetes_release(BY_ARGO).memo()
-        try:
-            with killed_after(points):
-                release = kubernetes_release(BY_ARGO)
-                release.deploy_canary()
-                release.set_weight(25)
-                release.promote()
-        except Killed:
-            kubernetes_release(BY_ARGO).restore(memo)
-            assert end(cluster) == before, points
-        else:
-            break
-    assert points > 10
+    found = restores(lambda: shop(cluster), lambda: kubernetes_release(BY_ARGO), end, weight=25)
+    assert found > 9

@@ -21,6 +21,7 @@ from tests.hooks.traffic.worlds import (
     Time,
     killed_after,
     kubernetes_release,
+    restores,
     survives,
 )
 
@@ -154,20 +155,7 @@ def test_killed_after_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         where: dict[str, Any] = {"what": plain_http, "name": "send"}
         assert survives(fresh, act, look, **where) > 8
-        points = 0
-        while True:
-            points += 1
-            sandbox = fresh()
-            before = end(sandbox)
-            memo = release().memo()
-            try:
-                with killed_after(points, **where):
-                    act()
-            except Killed:
-                release().restore(memo)
-                assert end(sandbox) == before, points
-            else:
-                break
+        assert restores(fresh, release, end, **where) > 8
     finally:
         sandboxes.pop().stop()
 

@@ -8,7 +8,7 @@ from planner_provider.errors import CheckFailedError, RefusedError
 from planner_provider.hooks.kubernetes import JSON_PATCH, STRATEGIC
 from planner_provider.hooks.traffic.replica_ratio import Split, split
 from tests.hooks.kubernetes_emulator import Cluster, deployment
-from tests.hooks.traffic.worlds import Killed, killed_after, kubernetes_release, survives
+from tests.hooks.traffic.worlds import kubernetes_release, restores, survives
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -151,21 +151,4 @@ def test_killed_after_any_request_and_promoted(cluster: Cluster) -> None:
 
 
 def test_rolled_back_from_wherever_it_was_killed(cluster: Cluster) -> None:
-    points = 0
-    while True:
-        points += 1
-        shop(cluster)
-        before = end(cluster)
-        memo = kubernetes_release(RATIO).memo()
-        try:
-            with killed_after(points):
-                release = kubernetes_release(RATIO)
-                release.deploy_canary()
-                release.set_weight(50)
-                release.promote()
-        except Killed:
-            kubernetes_release(RATIO).restore(memo)
-            assert end(cluster) == before, points
-        else:
-            break
-    assert points > 10
+    assert restores(lambda: shop(cluster), lambda: kubernetes_release(RATIO), end) > 9

@@ -101,3 +101,38 @@ def survives(
         else:
             assert look(world) == wanted
             return points - 1
+
+
+def restores(
+    fresh: Callable[[], Any],
+    release: Callable[[], Any],
+    look: Callable[[Any], Any],
+    *,
+    weight: int = 50,
+    **where: Any,
+) -> int:
+    """Kill a rollout after each of its requests and put it back: each time all is as before.
+
+    Args:
+        fresh: makes a new world and gives it.
+        release: builds the release anew, as another process would.
+        look: the part of the world that must be as before.
+
+    Returns the number of points at which it was killed.
+    """
+    points = 0
+    while True:
+        points += 1
+        world = fresh()
+        before, memo = look(world), release().memo()
+        try:
+            with killed_after(points, **where):
+                going = release()
+                going.deploy_canary()
+                going.set_weight(weight)
+                going.promote()
+        except Killed:
+            release().restore(memo)
+            assert look(world) == before, f"killed after request {points}"
+        else:
+            return points - 1

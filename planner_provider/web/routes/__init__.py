@@ -1,0 +1,1 @@
+"""The routes of the app, one module a subject."""
