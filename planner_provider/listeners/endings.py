@@ -16,7 +16,7 @@ from airflow.listeners import hookimpl
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.listeners.aborts import BY_HAND
-from planner_provider.notifications.sender import Sender
+from planner_provider.notifications.sender_process import SenderProcess
 from planner_provider.operators.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 ACTOR = "airflow:run ended"
 AFTER_START = timedelta(seconds=20)
-SENDER = Sender(open_ledger)
-"""Tells people, in a thread, what no task has told or could tell."""
+SENDER = SenderProcess()
+"""Tells people what no task has told or could tell."""
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -75,8 +75,6 @@ def _conclude(ledger: Ledger, dag_id: str, run_id: str, why: str) -> None:
         from planner_provider.notifications.plans import note_end
 
         note_end(ledger, run.plan_id, now=now)
-    if ledger.next_notice_due() is not None:
-        SENDER.wake()  # the scheduler itself waits for nobody
     if lease is not None and lease.released_at is None:
         reaped = ledger.reap(now=now, actor=ACTOR, silence=load_settings().silence)
         if run.plan_id in reaped.closing:
@@ -84,3 +82,5 @@ def _conclude(ledger: Ledger, dag_id: str, run_id: str, why: str) -> None:
                 "%s: something may still be acting; its locks are taken back when it is silent.",
                 run.plan_id,
             )
+    if ledger.next_notice_due() is not None:
+        SENDER.wake()  # the scheduler itself waits for nobody

@@ -145,7 +145,8 @@ class Demo:
         wait_for_plan(airflow, plan)
         run = api.trigger(plan)
         page = f"{airflow.settings.url}/dags/{plan}/runs/{run.run_id}"
-        self.say(f"plan {plan} is triggered; its page: {page}")
+        self.say(f"plan {plan} is triggered; its page in Airflow: {page}")
+        self.say(f"the Plans page: {airflow.settings.url}/planner/")
         user, password = next(iter(airflow.settings.passwords().items()))
         self.say(f"log in as [bold]{user}[/] with the password [bold]{escape(password)}[/]")
 
@@ -162,7 +163,12 @@ class Demo:
             self._explain(api, last)
         self.say(f"outcome of {plan}: [bold {'green' if good else 'red'}]{outcome}[/]")
         if not self.options.once:
-            self.say(f"UI: {page}   user: {user}   password: {escape(password)}")
+            self.say(
+                f"Plans: {airflow.settings.url}/planner/   user: {user}   "
+                f"password: {escape(password)}"
+            )
+            ledger = airflow.settings.home / "planner.db"
+            self.say(f"in another terminal: .venv/bin/planner history --ledger {ledger}")
             self.say("Everything keeps running. Ctrl-C ends it.")
             self._wait_for_interrupt(keeper)
         return 0 if good else 1

@@ -1,8 +1,7 @@
 """A thread that sends what is left, for processes that must not wait for it.
 
-The scheduler learns that a run has ended when no task of it is left that could tell so. It may not
-wait for a chat, so a thread of its own does. The thread goes on while anything waits to be told,
-also what others could not send, and ends when nothing does.
+It goes on while anything waits to be told, also what others could not send, and ends when nothing
+does. For the scheduler, see ``sender_process``.
 """
 
 from __future__ import annotations

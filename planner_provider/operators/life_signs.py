@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,8 +17,6 @@ from planner_provider.ledger.rows import Act
 from planner_provider.operators.clock import Clock
 
 log = logging.getLogger(__name__)
-
-PR_SET_PDEATHSIG = 1
 
 
 class LifeSigns:
@@ -75,15 +71,3 @@ def interrupt_task() -> None:
     """
     if callable(signal.getsignal(signal.SIGTERM)):
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def die_with_parent() -> None:
-    """Let the kernel end this process when its supervisor dies, so that it cannot act alone.
-
-    Linux only; elsewhere it does nothing, and only the journal's silence tells.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        log.warning("prctl(PR_SET_PDEATHSIG) failed: errno %s", ctypes.get_errno())

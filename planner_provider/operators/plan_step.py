@@ -22,12 +22,13 @@ from planner_provider.errors import (
     PlannerError,
     UnavailableError,
 )
+from planner_provider.hooks.parent_death import die_with_parent
 from planner_provider.hooks.settings import PlannerSettings, load_settings, open_ledger
 from planner_provider.operators.acting import Acting, Stopped
 from planner_provider.operators.clock import SYSTEM_CLOCK, Clock
 from planner_provider.operators.failures import record_closed, record_failure
 from planner_provider.operators.held import AFTER_HOLD, wait_until_resumed
-from planner_provider.operators.life_signs import LifeSigns, die_with_parent, interrupt_task
+from planner_provider.operators.life_signs import LifeSigns, interrupt_task
 from planner_provider.operators.plan_log import bind_plan, printed_lines_logged
 from planner_provider.operators.plan_ref import PlanRef, Role
 from planner_provider.operators.run_parameters import parameters_sha

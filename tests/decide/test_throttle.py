@@ -142,6 +142,16 @@ def test_at_the_wall_it_waits_probes_and_forgets() -> None:
     assert story.state.wall is None
 
 
+def test_a_loop_that_is_quick_needs_less_patience() -> None:
+    quick = Settings(period=timedelta(seconds=5), set_point=0.9)
+    story = Story(9.3, quick, wall=10.0, raw=-0.4, level=-0.4, busy_s=360.0, done=60.0)
+    ticks = 0
+    while Act.PROBED not in story.acts:
+        story.tick(0.7, elapsed=5)
+        ticks += 1
+    assert 50 <= ticks * 5 <= 100  # a sixth to a third of 300 s, as the loop of 150 s
+
+
 def test_a_trip_at_the_wall_doubles_the_patience() -> None:
     story = Story(10, wall=10.0)
     story.tick(0.85)

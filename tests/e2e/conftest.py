@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-LONG = ("test_kill_matrix", "test_situations", "test_approval", "test_patch", "test_windows")
+LONG = (
+    "test_kill_matrix", "test_situations", "test_approval", "test_patch", "test_windows",
+    "test_plans_page_e2e", "test_canary", "test_rollback",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

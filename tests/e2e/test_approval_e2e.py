@@ -353,6 +353,7 @@ def test_an_abort_closes_the_question_within_ten_seconds(stage: Stage) -> None:
     assert stage.world(run) == ""
 
 
+@pytest.mark.soak
 def test_escalation_is_told_once_and_lets_others_answer(stage: Stage) -> None:
     run = stage.start("climbing")
     plan_id = stage.plan_id("climbing", run)

@@ -142,6 +142,7 @@ def test_a_run_ends_on_the_commit_that_it_began_with(stage: Stage) -> None:
     assert "two" not in log
 
 
+@pytest.mark.soak
 def test_in_a_plain_folder_a_run_refuses_to_go_on_with_a_changed_plan(stage: Stage) -> None:
     run = stage.start("in-folder")
     before = stage.doc("in-folder")

@@ -68,7 +68,7 @@ SAMPLE = (
     Point("api-server", AtEntry(12), "good"),
     Point("scheduler", AtEntry(6), "good"),
     Point("child", InAct("shift", UNDO), "bad"),
-    Point("supervisor", InAct("before", UNDO), "bad"),
+    Point("supervisor", InAct("shift/promote"), "good"),
 )
 
 

@@ -97,6 +97,7 @@ def test_runs_wait_deferred_in_order_and_a_stop_ends_a_wait(stage: Stage) -> Non
     assert first_broken(stage.ledger.audit_of()) is None
 
 
+@pytest.mark.soak
 def test_what_a_run_that_airflow_cut_off_holds_is_taken_back(stage: Stage) -> None:
     cut_off = stage.start("vanishing")
     wait_until(lambda: cut_off in stage.world())

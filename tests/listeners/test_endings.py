@@ -20,7 +20,7 @@ from planner_provider.ledger.rows import (
     PlanRun,
 )
 from planner_provider.listeners import endings
-from planner_provider.notifications.sender import Sender
+from planner_provider.notifications.sender_process import SenderProcess
 from planner_provider.plugins.planner_plugin import PlannerPlugin
 from tests.hooks.http_server import http_server
 from tests.ledger.cases import NOW, Run
@@ -143,13 +143,13 @@ def test_an_end_that_no_task_tells_is_told_without_holding_up_the_scheduler(
     run.ledger.remember_compiled(
         [CompiledPlan("release", "d" * 64, graph.to_json(), "f", "s", NOW)]
     )
-    monkeypatch.setattr(endings, "SENDER", Sender(lambda: run.ledger))
+    monkeypatch.setattr(endings, "SENDER", SenderProcess())
     run.do("s1", ActResult.FAILED)
     with http_server() as chat:
         monkeypatch.setenv("AIRFLOW_CONN_CHAT", f"http://127.0.0.1:{chat.port}")
         endings.on_dag_run_failed(DagRun(), TIMED_OUT)
         endings.on_dag_run_failed(DagRun(), TIMED_OUT)
-        assert endings.SENDER.wait(20)
+        assert endings.SENDER.wait(60)
     assert [asked.json["event"] for asked in chat.asked] == [ended(run).outcome.value]
 
 

@@ -271,7 +271,7 @@ def test_tidy_leaves_nothing_behind_however_the_run_ended(
 
 @pytest.mark.parametrize(
     "point",
-    [pytest.param(n, marks=() if n in {2, 17} else pytest.mark.soak) for n in range(KILLS)],
+    [pytest.param(n, marks=() if n == 17 else pytest.mark.soak) for n in range(KILLS)],
 )
 def test_killed_at_any_request_it_goes_on_and_patches_none_twice(
     world: NodeWorld, play: Callable[..., Rollout], point: int

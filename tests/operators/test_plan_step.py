@@ -345,7 +345,7 @@ def test_the_loader_binds_the_plan_id_inside_the_tasks_of_that_plan_only() -> No
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PDEATHSIG is Linux only")
 def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
     child = (
-        "import time; from planner_provider.operators.life_signs import die_with_parent; "
+        "import time; from planner_provider.hooks.parent_death import die_with_parent; "
         "die_with_parent(); print('ready', flush=True); time.sleep(60)"
     )
     parent = (

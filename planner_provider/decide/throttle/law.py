@@ -32,6 +32,9 @@ FIRST_CUT, WALL_CUT, NEXT_CUT = 0.6, 0.85, 0.5
 """What is left of how many ran: at a trip, at one near the wall, and if that was not enough."""
 SHORTEST_S, LONGEST_S = 300.0, 1800.0
 """Seconds of patience at the wall; doubled by each trip at it."""
+USUAL_LOOP_S = 150.0
+"""The patience is meant for a loop that lasts so long: until a change has shown, twice, and a job.
+One that is quicker shows as much in less time, and needs as much less patience."""
 RECOVERED_SHARE = 0.25
 """How far from what was healthy to what was not the limit goes after draining."""
 UNHURT, BELOW_WALL = 0.8, 0.95
@@ -206,7 +209,7 @@ def _cruise(course: Course, seen: Observation, settings: Settings) -> tuple[Act,
         course.limit = raised
     elif course.limit < CRUISE * course.wall - 1e-9:
         course.limit = min(raised, CRUISE * course.wall)
-    elif course.quiet * settings.period_s < course.patience_s:
+    elif course.quiet * settings.period_s < _patience_s(course, settings):
         return Act.HELD, "near_wall"
     elif course.limit > course.wall:
         course.wall, course.patience_s, act = None, SHORTEST_S, Act.FORGOT
@@ -214,6 +217,11 @@ def _cruise(course: Course, seen: Observation, settings: Settings) -> tuple[Act,
         course.limit, act = course.limit + 1, Act.PROBED
     course.moved_at = course.tick
     return act, ""
+
+
+def _patience_s(course: Course, settings: Settings) -> float:
+    loop_s = 2 * settings.wait * settings.period_s + course.job_s
+    return course.patience_s * min(1.0, loop_s / USUAL_LOOP_S)
 
 
 def _more_room(course: Course, level: float) -> bool:

@@ -72,7 +72,7 @@ class ThrottleState(Frozen):
     """How many ran when the signal last went too high; ``None``: not known, or not true any more.
     """
     patience_s: float = 300.0
-    """Quiet seconds before something above the wall is tried."""
+    """Quiet seconds before something above the wall is tried; less in a quick loop."""
     tick: int = 0
     draining: bool = False
     """Whether less is allowed than ran, because the signal was too high."""
