@@ -91,6 +91,33 @@ def test_one_who_gives_no_sign_is_overtaken_and_keeps_its_place(runs: list[Run])
     assert blockers(ask(third, "x", at=later(65))) == [(silent.key.plan_id, False)]
 
 
+def test_who_asks_again_soon_writes_nothing(runs: list[Run]) -> None:
+    holder, waiter, *_ = runs
+
+    def sign() -> datetime:
+        (line,) = holder.ledger.lease_queue(now=later(20))
+        return line.waiter.alive_at
+
+    ask(holder, "x")
+    ask(waiter, "x", at=later(1))
+    assert blockers(ask(waiter, "x", at=later(15))) == [(holder.key.plan_id, True)]
+    assert sign() == later(1)
+    ask(waiter, "x", at=later(16))  # a quarter of the patience is over
+    assert sign() == later(16)
+    ask(waiter, "x", "y", at=later(17))  # it wants something else
+    assert sign() == later(17)
+
+
+def test_who_was_stopped_while_it_waits_is_refused_at_once(runs: list[Run]) -> None:
+    holder, waiter, *_ = runs
+    ask(holder, "x")
+    ask(waiter, "x", at=later(1))
+    with writing(make_engine(waiter.ledger.url)) as connection:  # and it keeps its place, for once
+        plan_runs.set_abort(connection, waiter.key.plan_id, "no", later(2))
+    with pytest.raises(AbortedError):
+        ask(waiter, "x", at=later(3))
+
+
 def test_the_queue_says_who_is_next(runs: list[Run]) -> None:
     holder, first, second, third = runs
     ask(holder, "x")
