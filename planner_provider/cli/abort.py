@@ -11,6 +11,7 @@ from planner_provider.cli.layout import moment, paragraph, span
 from planner_provider.cli.ledger_access import (
     LedgerUrl,
     find_story,
+    given_reason,
     now,
     open_for_writing,
     open_reports,
@@ -35,16 +36,13 @@ def abort(
 
     Ends with 1 if the run has ended already, or the question is answered with no.
     """
-    if not reason.strip():
-        raise UserError("--reason is empty", "say why, for those who read this tomorrow")
+    why = given_reason(reason)
     story = find_story(open_reports(ledger), plan_id)
     full = story.report.run.plan_id
     _refuse_ended(story)
     if not yes:
         _ask(story)
-    stopped = open_for_writing(ledger).request_abort(
-        full, actor=os_user(), reason=reason.strip(), now=now()
-    )
+    stopped = open_for_writing(ledger).request_abort(full, actor=os_user(), reason=why, now=now())
     if stopped is None:
         raise UserError(f"the run {full} has just gone from the ledger")
     if stopped.abort_at is None:

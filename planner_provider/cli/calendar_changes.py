@@ -18,6 +18,7 @@ from planner_provider.cli.layout import aligned, moment, paragraph, plain, secti
 from planner_provider.cli.ledger_access import (
     AsJson,
     LedgerUrl,
+    given_reason,
     json_text,
     now,
     open_for_writing,
@@ -160,8 +161,7 @@ def _add(
 ) -> None:
     from planner_provider.ledger.rows import CalendarChange, ChangeKind
 
-    if not reason.strip():
-        raise UserError("--reason is empty", "say why, for those who read this tomorrow")
+    why = given_reason(reason)
     at, who = now(), _who()
     start = at if begins is None else _moment("--from", begins, at)
     end = _moment("--until" if kind is ChangeKind.OVERRIDE else "--to", ends, at)
@@ -185,7 +185,7 @@ def _add(
         )
     added = book.add_calendar_change(
         CalendarChange(
-            id=0, calendar=name, kind=kind, begins_at=start, ends_at=end, reason=reason.strip(),
+            id=0, calendar=name, kind=kind, begins_at=start, ends_at=end, reason=why,
             who=who, created_at=at,
         )
     )  # fmt: skip

@@ -10,6 +10,7 @@ from planner_provider.cli.layout import moment, paragraph
 from planner_provider.cli.ledger_access import (
     LedgerUrl,
     find_story,
+    given_reason,
     now,
     open_for_writing,
     open_reports,
@@ -36,13 +37,10 @@ def hold(
 
     Ends with 1 if the run has ended already, or is being stopped.
     """
-    if not reason.strip():
-        raise UserError("--reason is empty", "say why, for those who read this tomorrow")
+    why = given_reason(reason)
     story = find_story(open_reports(ledger), plan_id)
     full = story.report.run.plan_id
-    held = open_for_writing(ledger).hold_run(
-        full, actor=os_user(), reason=reason.strip(), now=now()
-    )
+    held = open_for_writing(ledger).hold_run(full, actor=os_user(), reason=why, now=now())
     run = _still_there(full, held)
     _refuse_over(run, "hold")
     first = f"The run {full} is held since {moment(run.held_at)} UTC."

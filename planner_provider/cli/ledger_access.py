@@ -116,6 +116,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def given_reason(text: str) -> str:
+    """What ``--reason`` says. Raises ``UserError`` if it says nothing."""
+    if not text.strip():
+        raise UserError("--reason is empty", "say why, for those who read this tomorrow")
+    return text.strip()
+
+
 def os_user() -> str:
     """Who types, as an actor in the ledger: ``cli:<user>``."""
     import getpass

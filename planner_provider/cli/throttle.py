@@ -12,6 +12,7 @@ from planner_provider.cli.ledger_access import (
     LedgerUrl,
     find_plan_id,
     find_story,
+    given_reason,
     json_text,
     now,
     open_for_writing,
@@ -75,8 +76,7 @@ def change(
     """
     from planner_provider.ledger.throttle_change import ThrottleOrder
 
-    if not reason.strip():
-        raise UserError("--reason is empty", "say why, for those who read this tomorrow")
+    why = given_reason(reason)
     if pause and resume:
         raise UserError("--pause and --resume exclude each other")
     paused = pause if pause or resume else None
@@ -89,7 +89,7 @@ def change(
     outcome = story.report.run.outcome
     if outcome is not None:
         raise UserError(f"the run {full} has ended already: {outcome.value}", code=FOUND)
-    order = ThrottleOrder(limit, minimum, maximum, paused, reason.strip())
+    order = ThrottleOrder(limit, minimum, maximum, paused, why)
     after = _change(open_for_writing(ledger), full, name, order)
     write(_as_text(after, (), story.report.run.held_words) + "\n")
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
-
-from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import LookingTrigger, pause_until
 from planner_provider.triggers.sharing import asked_once
 
 log = logging.getLogger(__name__)
@@ -22,7 +20,7 @@ EVERY = 3.0
 """Seconds between two looks at the ledger and at Airflow's own record of the answer."""
 
 
-class ApprovalTrigger(BaseTrigger):
+class ApprovalTrigger(LookingTrigger):
     """End when there is something to do for a task that waits for approval.
 
     The event says what: ``{"abort": moment}`` a person stopped the run; ``{"due": moment}`` the
@@ -74,26 +72,9 @@ class ApprovalTrigger(BaseTrigger):
         self.tickets_every = tickets_every
         self.aborts = AbortWatch(plan_id, self.log.warning)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name and arguments, for the triggerer."""
-        names = (
-            "due_at", "not_before", "plan_id", "approval", "known", "ti_id", "recovers",
-            "tickets", "tickets_known", "tickets_every",
-        )  # fmt: skip
-        arguments = {name: getattr(self, name) for name in names}
-        return "planner_provider.triggers.approval.ApprovalTrigger", arguments
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is something to do."""
-        while True:
-            event = await self.look(datetime.now(UTC))
-            if event is not None:
-                early = datetime.fromisoformat(self.not_before) - datetime.now(UTC)
-                await asyncio.sleep(max(0.0, early.total_seconds()))
-                yield TriggerEvent(event)
-                return
-            left = (datetime.fromisoformat(self.due_at) - datetime.now(UTC)).total_seconds()
-            await asyncio.sleep(max(0.05, min(EVERY, left)))
+    def pause(self, now: datetime) -> float:
+        """Seconds until the next look."""
+        return pause_until(self.due_at, now, EVERY)
 
     async def look(self, now: datetime) -> dict[str, Any] | None:
         """What there is to do now; ``None`` if nothing. A source that fails is asked again."""

@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import KeptTrigger
 
 if TYPE_CHECKING:
     from planner_provider.hooks.canary_watch import CanaryLook
@@ -19,7 +20,7 @@ FIRST_EVENT = 3.0
 """Seconds from the start before which nothing is said: Airflow may lose earlier events."""
 
 
-class CanaryTrigger(BaseTrigger):
+class CanaryTrigger(KeptTrigger):
     """Watches one weight of a canary. Fires once.
 
     The event is ``{"end": ..., "decisions": [...], "looks": ...}`` with the ``BakeEnd``, the JSON
@@ -37,13 +38,6 @@ class CanaryTrigger(BaseTrigger):
         self.watch = watch
         self.every = every
         self.plan_id = plan_id
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Path and arguments, as Airflow keeps them."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {"watch": self.watch, "every": self.every, "plan_id": self.plan_id},
-        )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the end is certain."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import LookingTrigger
 from planner_provider.triggers.sharing import asked_once
 
 EVERY = 2.0
@@ -27,7 +24,7 @@ async def is_held(plan_id: str) -> bool:
     return plan_id in found
 
 
-class HoldTrigger(BaseTrigger):
+class HoldTrigger(LookingTrigger):
     """End when nobody holds the run any more, or when there is no use in waiting on.
 
     What the event says (``{"resumed": True}``, ``{"late": True}`` or ``{"abort": moment}``) is only
@@ -47,24 +44,9 @@ class HoldTrigger(BaseTrigger):
         self.not_before = not_before
         self.aborts = AbortWatch(plan_id, self.log.warning)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Path and arguments, as Airflow keeps them."""
-        names = ("plan_id", "ask_at", "not_before")
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {name: getattr(self, name) for name in names},
-        )
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is something to do."""
-        while True:
-            event = await self.look(datetime.now(UTC))
-            if event is not None:
-                early = datetime.fromisoformat(self.not_before) - datetime.now(UTC)
-                await asyncio.sleep(max(0.0, early.total_seconds()))
-                yield TriggerEvent(event)
-                return
-            await asyncio.sleep(LOOK)
+    def pause(self, now: datetime) -> float:
+        """Seconds until the next look."""
+        return LOOK
 
     async def look(self, now: datetime) -> dict[str, Any] | None:
         """What there is to do now; ``None`` if nothing."""

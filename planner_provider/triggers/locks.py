@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import KeptTrigger
 from planner_provider.triggers.sharing import asked_once
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ _waiting: Counter[str] = Counter()
 """The runs that triggers of this process wait for."""
 
 
-class LocksTrigger(BaseTrigger):
+class LocksTrigger(KeptTrigger):
     """End when the run may have its locks, when its time is over, or when a person stopped it.
 
     Meanwhile it keeps the run's place in the queue. It cannot take the locks: it says only that
@@ -49,11 +50,6 @@ class LocksTrigger(BaseTrigger):
         self.deadline = deadline
         self.not_before = not_before
         self.aborts = AbortWatch(plan_id, self.log.warning)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name and arguments, for the triggerer."""
-        arguments = {name: getattr(self, name) for name in ("plan_id", "deadline", "not_before")}
-        return "planner_provider.triggers.locks.LocksTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something to do."""

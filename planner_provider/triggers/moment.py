@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import LookingTrigger, pause_until
 
 EVERY = 3.0
 """Seconds between two looks."""
 
 
-class MomentTrigger(BaseTrigger):
+class MomentTrigger(LookingTrigger):
     """End at a moment (event ``{"due": moment}``) or on an abort (``{"abort": moment}``).
 
     Args:
@@ -32,22 +29,9 @@ class MomentTrigger(BaseTrigger):
         self.plan_id = plan_id
         self.aborts = AbortWatch(plan_id, self.log.warning)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name and arguments, for the triggerer."""
-        arguments = {name: getattr(self, name) for name in ("moment", "not_before", "plan_id")}
-        return "planner_provider.triggers.moment.MomentTrigger", arguments
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the time has come."""
-        while True:
-            event = await self.look(datetime.now(UTC))
-            if event is not None:
-                early = datetime.fromisoformat(self.not_before) - datetime.now(UTC)
-                await asyncio.sleep(max(0.0, early.total_seconds()))
-                yield TriggerEvent(event)
-                return
-            left = (datetime.fromisoformat(self.moment) - datetime.now(UTC)).total_seconds()
-            await asyncio.sleep(max(0.05, min(EVERY, left)))
+    def pause(self, now: datetime) -> float:
+        """Seconds until the next look."""
+        return pause_until(self.moment, now, EVERY)
 
     async def look(self, now: datetime) -> dict[str, Any] | None:
         """What there is to do now; ``None`` if nothing. A ledger that is away is asked again."""

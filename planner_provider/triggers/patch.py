@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from planner_provider.decide.waves import TargetState, Turn, TurnKind, turn
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.aborts import AbortWatch
 from planner_provider.triggers.hold import is_held
+from planner_provider.triggers.looking import KeptTrigger
 from planner_provider.triggers.sharing import asked_once
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ ASK_AGAIN = 30.0
 """Seconds after which the task asks the world anew, where it was the world that was in the way."""
 
 
-class TurnTrigger(BaseTrigger):
+class TurnTrigger(KeptTrigger):
     """End when it looks like a target's turn, when patience is over, or when the run is stopped.
 
     It cannot begin the target: the task does, in one transaction with the check. While a person
@@ -69,14 +70,6 @@ class TurnTrigger(BaseTrigger):
         self.elsewhere = list(elsewhere)
         self.patience = patience
         self.aborts = AbortWatch(plan_id, self.log.warning)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name and arguments, for the triggerer."""
-        names = (
-            "plan_id", "step", "target", "max_unavailable", "max_errors", "elsewhere", "patience",
-        )  # fmt: skip
-        arguments = {name: getattr(self, name) for name in names}
-        return "planner_provider.triggers.patch.TurnTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something to do."""

@@ -17,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from planner_provider.triggers.aborts import LOOKS_EVERY, AbortWatch
+from planner_provider.triggers.looking import KeptTrigger
 from planner_provider.triggers.sharing import asked_once
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _threads = ThreadPoolExecutor(MAX_LOOKS, thread_name_prefix="slo-look")
 _under_way: set[asyncio.Task[Any]] = set()
 
 
-class SloGateTrigger(BaseTrigger):
+class SloGateTrigger(KeptTrigger):
     """Waits for the end of a gate. Fires once.
 
     The event is ``{"ending": ..., "decision": ...}`` with the ``Ending`` and the JSON of the
@@ -77,21 +78,6 @@ class SloGateTrigger(BaseTrigger):
         self.healthy_since = healthy_since
         self.plan_id = plan_id
         self.aborts = AbortWatch(plan_id, self.log.warning)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Path and arguments, as Airflow keeps them."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "slos": self.slos,
-                "rules": self.rules,
-                "every": self.every,
-                "until": self.until,
-                "hold_for": self.hold_for,
-                "healthy_since": self.healthy_since,
-                "plan_id": self.plan_id,
-            },
-        )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the end is certain."""

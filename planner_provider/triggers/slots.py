@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.chunk_slots import Gauge, Places, look
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import KeptTrigger
 from planner_provider.triggers.sharing import asked_once
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ FIRST_EVENT = 3.5
 """Seconds from the start before which nothing is said: Airflow may lose earlier events."""
 
 
-class SlotTrigger(BaseTrigger):
+class SlotTrigger(KeptTrigger):
     """End when an item has a slot (``{"slot": item}``), or the run is stopped (``{"abort": ...}``).
 
     It takes the slot for the item, so that no more tasks go on than there are slots; the task
@@ -40,11 +41,6 @@ class SlotTrigger(BaseTrigger):
         super().__init__()
         self.gauge = gauge
         self.item = item
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name and arguments, for the triggerer."""
-        arguments = {"gauge": self.gauge, "item": self.item}
-        return "planner_provider.triggers.slots.SlotTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the slot is taken."""

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from planner_provider.errors import PlannerError
 from planner_provider.hooks.settings import load_settings, open_ledger
 from planner_provider.triggers.aborts import AbortWatch
+from planner_provider.triggers.looking import KeptTrigger
 from planner_provider.triggers.sharing import asked_once
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ EVERY = 30.0
 """Seconds between two looks for freezes and overrides, of all triggers of a process together."""
 
 
-class WindowTrigger(BaseTrigger):
+class WindowTrigger(KeptTrigger):
     """Ends when work may start: event ``{"open": moment}``.
 
     Also at a deadline (``{"late": moment}``), and when the run is stopped (``{"abort": moment}``).
@@ -55,14 +56,6 @@ class WindowTrigger(BaseTrigger):
         self.deadline = deadline
         self.plan_id = plan_id
         self.aborts = AbortWatch(plan_id, self.log.warning)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Path and arguments, as Airflow keeps them."""
-        names = ("calendar", "needs", "not_before", "deadline", "plan_id")
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {name: getattr(self, name) for name in names},
-        )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something to do."""

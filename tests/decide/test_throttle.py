@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -29,6 +30,7 @@ from planner_provider.graph.slos import SloTarget
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SETTINGS = Settings(period=timedelta(seconds=30), set_point=0.9)
+QUICK = Settings(period=timedelta(seconds=5), set_point=0.9)
 QUEUE = SETTINGS.model_copy(update={"queue": True})
 LIMITS = Limits(minimum=1, maximum=40)
 
@@ -56,7 +58,8 @@ class Story:
         self.acts: list[Act] = []
         self.told = ""
 
-    def tick(self, *ratios: float | None, elapsed: float = 30) -> float:
+    def tick(self, *ratios: float | None, elapsed: float | None = None) -> float:
+        elapsed = self.settings.period_s if elapsed is None else elapsed
         for ratio in ratios:
             running = self.state.allowed if self.running is None else self.running
             observation = seen(ratio, running, elapsed)
@@ -73,7 +76,7 @@ class Story:
             self.tick(ratio)
             if self.acts[-1] is act:
                 return number
-        raise AssertionError(f"no {act} in {most} ticks: {self.acts}")
+        raise AssertionError(f"no {act} in {most} ticks: {self.acts[:20]}")
 
 
 def test_it_rises_while_there_is_room_and_not_faster_than_can_be_seen() -> None:
@@ -142,14 +145,59 @@ def test_at_the_wall_it_waits_probes_and_forgets() -> None:
     assert story.state.wall is None
 
 
+def at_the_wall(ratio: float, settings: Settings, **state: object) -> Story:
+    """Jobs of 6 s at the limit below a wall, with this ratio for some time."""
+    level = math.log(ratio)
+    known = {"wall": 10.0, "raw": level, "level": level, "busy_s": 360.0, "done": 60.0}
+    return Story(9.3, settings, **(known | state))
+
+
 def test_a_loop_that_is_quick_needs_less_patience() -> None:
-    quick = Settings(period=timedelta(seconds=5), set_point=0.9)
-    story = Story(9.3, quick, wall=10.0, raw=-0.4, level=-0.4, busy_s=360.0, done=60.0)
-    ticks = 0
-    while Act.PROBED not in story.acts:
-        story.tick(0.7, elapsed=5)
-        ticks += 1
+    ticks = at_the_wall(0.7, QUICK).until(Act.PROBED, 0.7)
     assert 50 <= ticks * 5 <= 100  # a sixth to a third of 300 s, as the loop of 150 s
+
+
+def test_a_quick_loop_far_below_its_target_needs_next_to_none() -> None:
+    assert at_the_wall(0.4, QUICK).until(Act.PROBED, 0.4) <= 5
+    assert at_the_wall(0.4, SETTINGS).until(Act.PROBED, 0.4) >= 9  # a slow loop waits all the same
+
+
+def test_where_it_is_far_below_its_target_a_quick_loop_rises_by_the_room_there_is() -> None:
+    quick, slow = Story(10, QUICK, busy_s=360.0, done=60.0), Story(10, busy_s=360.0, done=60.0)
+    for story in (quick, slow):
+        story.until(Act.RAISED, 0.5)
+    assert slow.state.limit == 12.5
+    assert 16 <= quick.state.limit <= 20
+
+
+def test_a_signal_that_gives_no_warning_is_not_trusted_for_being_low() -> None:
+    story = at_the_wall(0.2, QUICK)
+    story.until(Act.PROBED, 0.2)
+    story.until(Act.TRIPPED, 1.6)  # from far below to above, by one job
+    assert story.state.abrupt
+    story.until(Act.RECOVERED, 0.2)
+    story.until(Act.PROBED, 0.2)
+    quiet = next(n for n, act in enumerate(reversed(story.acts)) if act is Act.RECOVERED)
+    assert quiet * 5 >= 50
+    few = Story(2, QUICK, wall=10.0, level=math.log(0.5), raw=math.log(0.5))
+    few.until(Act.RAISED, 0.5)
+    few.until(Act.TRIPPED, 1.6)  # from two to three: no wonder
+    assert not few.state.abrupt
+    warned = at_the_wall(0.7, QUICK, abrupt=True)
+    warned.until(Act.PROBED, 0.7)
+    warned.until(Act.TRIPPED, 1.2)
+    assert not warned.state.abrupt
+
+
+def test_a_trip_that_no_rise_of_ours_came_before_says_nothing_of_the_signal() -> None:
+    story = at_the_wall(0.2, QUICK)
+    story.until(Act.PROBED, 0.2)
+    story.running = 0  # nothing rises any more
+    story.tick(*[0.2] * 20)
+    story.running = None
+    story.tick(1.6, 1.6)
+    assert story.acts[-1] in {Act.TRIPPED, Act.DRAINING}
+    assert not story.state.abrupt
 
 
 def test_a_trip_at_the_wall_doubles_the_patience() -> None:

@@ -52,6 +52,8 @@ class Course:
     fits_since: int | None
     tripped_at: int
     moved_at: int
+    rose_from: float | None
+    abrupt: bool
     quiet: int
     missing: int
     spread: float

@@ -35,6 +35,13 @@ SHORTEST_S, LONGEST_S = 300.0, 1800.0
 USUAL_LOOP_S = 150.0
 """The patience is meant for a loop that lasts so long: until a change has shown, twice, and a job.
 One that is quicker shows as much in less time, and needs as much less patience."""
+DEEP = math.log(0.65)
+"""A level below this is far below what is allowed."""
+LARGE_RISE = 1.3
+"""A rise by more than this factor says nothing of how abrupt a signal is."""
+DEEP_RISE = 1.5
+"""In a quick loop, while the level is deep, the limit rises by so many times the share by which
+the signal is below the set point."""
 RECOVERED_SHARE = 0.25
 """How far from what was healthy to what was not the limit goes after draining."""
 UNHURT, BELOW_WALL = 0.8, 0.95
@@ -50,9 +57,9 @@ GROWING = 0.03
 """A queue whose ratio grows by more in a tick lets nothing rise."""
 SHRINKING = 0.01
 """A queue whose ratio shrinks by more in a tick is on its way, however long it takes."""
-FALLEN, FALLEN_NOISE, FALLEN_TO, FALLEN_TICKS = 0.35, 2.0, math.log(0.65), 2
-"""The wall is forgotten when the level is by so much below its mean (and by as much for each unit
-of noise), and below the last, for so many ticks: there is more room than there was."""
+FALLEN, FALLEN_NOISE, FALLEN_TICKS = 0.35, 2.0, 2
+"""The wall is forgotten when the level is deep and by so much below its mean (and by as much for
+each unit of noise), for so many ticks: there is more room than there was."""
 CRUISE_MEMORY = 0.05
 """Share of a new level in its mean."""
 BACK_OFF_TICKS, BACK_OFF = 6, 0.75
@@ -104,7 +111,13 @@ def set_limit(state: ThrottleState, limit: float) -> ThrottleState:
     """
     wall = None if state.wall is not None and limit > state.wall else state.wall
     return state.model_copy(
-        update={"limit": limit, "wall": wall, "draining": False, "moved_at": state.tick}
+        update={
+            "limit": limit,
+            "wall": wall,
+            "draining": False,
+            "moved_at": state.tick,
+            "rose_from": None,
+        }
     )
 
 
@@ -131,6 +144,8 @@ def _trip(course: Course, log_ratio: float, settings: Settings, limits: Limits) 
     own = course.tick - course.moved_at <= settings.wait + 2
     mild = not severe and course.level <= MILD + course.spread
     course.near_wall = at_wall and (own or mild)
+    if own and course.rose_from is not None:
+        course.abrupt = course.rose_from <= DEEP
     longer = min(2 * course.patience_s, LONGEST_S)
     course.patience_s = longer if course.near_wall else SHORTEST_S
     cause: Cause
@@ -185,7 +200,7 @@ def _recover(course: Course) -> None:
             course.limit = healthy + RECOVERED_SHARE * (course.base - healthy)
         course.wall = course.base
     course.draining, course.excess, course.quiet = False, 0.0, 0
-    course.moved_at = course.tick
+    course.moved_at, course.rose_from = course.tick, None
 
 
 def _cruise(course: Course, seen: Observation, settings: Settings) -> tuple[Act, Cause]:
@@ -202,8 +217,8 @@ def _cruise(course: Course, seen: Observation, settings: Settings) -> tuple[Act,
     )
     if not rises:
         return (Act.FORGOT if forgot else Act.HELD), ""
-    step = min(max(STEP_S / course.job_s, STEP_LEAST), STEP_MOST)
-    raised = max(course.limit + 1, course.limit * (1 + step))
+    before = course.limit
+    raised = max(before + 1, before * (1 + _step(course, settings)))
     act = Act.RAISED
     if course.wall is None:
         course.limit = raised
@@ -216,12 +231,34 @@ def _cruise(course: Course, seen: Observation, settings: Settings) -> tuple[Act,
     else:
         course.limit, act = course.limit + 1, Act.PROBED
     course.moved_at = course.tick
+    course.rose_from = course.level if course.limit <= LARGE_RISE * before else None
     return act, ""
 
 
+def _step(course: Course, settings: Settings) -> float:
+    """Share of the limit by which it rises."""
+    step = min(max(STEP_S / course.job_s, STEP_LEAST), STEP_MOST)
+    if not _deep(course):
+        return step
+    room = settings.set_point / math.exp(course.level or 0.0) - 1
+    return max(step, (1 - _loop(course, settings)) * DEEP_RISE * room)
+
+
 def _patience_s(course: Course, settings: Settings) -> float:
+    """Less in a quick loop, where a mistake is short; next to none if the signal is far off."""
+    loop = _loop(course, settings)
+    return course.patience_s * (loop**3 if _deep(course) else loop)
+
+
+def _deep(course: Course) -> bool:
+    """Whether the level is deep, and that means something: an abrupt signal gives no warning."""
+    return course.level is not None and course.level <= DEEP and not course.abrupt
+
+
+def _loop(course: Course, settings: Settings) -> float:
+    """How long the loop lasts, as a share of ``USUAL_LOOP_S``, at most 1."""
     loop_s = 2 * settings.wait * settings.period_s + course.job_s
-    return course.patience_s * min(1.0, loop_s / USUAL_LOOP_S)
+    return min(1.0, loop_s / USUAL_LOOP_S)
 
 
 def _more_room(course: Course, level: float) -> bool:
@@ -229,7 +266,7 @@ def _more_room(course: Course, level: float) -> bool:
     if course.cruise is None:
         course.cruise = level
     fell = course.cruise - level > max(FALLEN, FALLEN_NOISE * course.spread)
-    course.fallen = course.fallen + 1 if fell and level < FALLEN_TO else 0
+    course.fallen = course.fallen + 1 if fell and level < DEEP else 0
     forgot = course.fallen >= FALLEN_TICKS and course.wall is not None
     if course.fallen >= FALLEN_TICKS:
         course.wall, course.cruise, course.fallen = None, level, 0

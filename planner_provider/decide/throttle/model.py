@@ -90,6 +90,12 @@ class ThrottleState(Frozen):
     tripped_at: int = -1000
     moved_at: int = 0
     """Last rise, end of draining, or missing signal: nothing rises within ``Settings.wait``."""
+    rose_from: float | None = None
+    """``level`` at the last rise, if that was a small one; ``None`` too if the limit was last moved
+    by something else."""
+    abrupt: bool = False
+    """Whether the last rise that was too much began where the signal was far below what is allowed:
+    such a signal gives no warning, and nothing is read from its being low."""
     quiet: int = 0
     """Ticks since the signal last gave reason for doubt."""
     missing: int = 0
