@@ -52,12 +52,23 @@ def make_airflow(
     bundles: str | None = None,
     env: Mapping[str, str] | None = None,
     parallelism: int = 4,
+    database: str | None = None,
 ) -> LocalAirflow:
-    """A local Airflow that parses often. All of a session start from one migrated database."""
+    """A local Airflow that parses often.
+
+    All of a session start from one migrated SQLite database, but those with a ``database``: the
+    URL of an empty one in PostgreSQL, where many tasks write at once.
+    """
+    cache: Path | None = factory.getbasetemp() / "airflow-template"
+    everything = QUICK | dict(env or {})
+    if database is not None:
+        cache = None
+        address = database.replace("://", "+psycopg2://", 1)
+        everything["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = address
     settings = StackSettings(
-        home=home, dags=dags, bundles=bundles, env=QUICK | dict(env or {}), parallelism=parallelism
+        home=home, dags=dags, bundles=bundles, env=everything, parallelism=parallelism
     )
-    return LocalAirflow(settings, template_cache=factory.getbasetemp() / "airflow-template")
+    return LocalAirflow(settings, template_cache=cache)
 
 
 def wait_until(what: Callable[[], object], seconds: float = 60.0) -> None:

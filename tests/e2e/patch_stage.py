@@ -74,6 +74,7 @@ def patch_stage(
     *,
     parallelism: int,
     env: Mapping[str, str] | None = None,
+    database: str | None = None,
 ) -> Iterator[Stage]:
     """Start it with these fleets and plans; the world has no nodes yet."""
     base = factory.mktemp("patch")
@@ -87,7 +88,7 @@ def patch_stage(
         everything = connections(world, str(config)) | dict(env or {})
         dags, home = base / "bundle" / "dags", base / "home"
         with make_airflow(
-            factory, home, dags=dags, env=everything, parallelism=parallelism
+            factory, home, dags=dags, env=everything, parallelism=parallelism, database=database
         ) as airflow:
             airflow.wait_ready()
             for name in plans:

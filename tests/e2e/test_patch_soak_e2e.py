@@ -12,6 +12,7 @@ import pytest
 from planner_provider.ledger.rows import ItemState, Outcome
 from tests.e2e.patch_stage import AGENT, Stage, fleet, patch_stage
 from tests.e2e.victims import Victim, kill, sweep
+from tests.ledger.databases import postgres, postgres_programs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.timeout(1800)]
 
@@ -62,7 +63,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         "few": body("few", "[2, 100%]", "2", 0),
     }
     fleets = fleet("many") + fleet("few")
-    with patch_stage(tmp_path_factory, fleets, plans, parallelism=8, env=SETTINGS) as stage:
+    programs = postgres_programs()
+    assert programs, "PostgreSQL is not installed; `make soak` installs it"
+    with (
+        postgres(programs) as database,
+        patch_stage(
+            tmp_path_factory, fleets, plans, parallelism=8, env=SETTINGS, database=database
+        ) as stage,
+    ):
         for pool, nodes in (("many", MANY), ("few", FEW)):
             for name, zone in nodes:
                 stage.world.add_node(name, zone, pool=pool)
