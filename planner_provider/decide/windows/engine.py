@@ -10,6 +10,7 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
+from itertools import chain
 
 from planner_provider.decide.windows.holidays import Holidays
 from planner_provider.decide.windows.local_time import (
@@ -21,7 +22,15 @@ from planner_provider.decide.windows.local_time import (
     zone,
 )
 from planner_provider.decide.windows.model import Changes
-from planner_provider.decide.windows.spans import Span, Spans, clip, intersect, merge, subtract
+from planner_provider.decide.windows.spans import (
+    Span,
+    Spans,
+    clip,
+    intersect,
+    join,
+    merge,
+    subtract,
+)
 from planner_provider.decide.windows.timeline import Timeline
 from planner_provider.graph.calendars import PlanCalendar, PlanSpan, Source
 
@@ -35,7 +44,8 @@ PATIENCE = 40_000
 LONGEST = 1_100 * 86_400 * SECOND
 """How far the ends of one interval are followed; more than any work can take."""
 _KEPT_CHUNKS = 256
-_MOST_AHEAD = 16
+_MOST_AT_ONCE = 16
+"""Chunks that are worked out together if more than one is asked for."""
 _KEPT_ENGINES = 64
 
 Part = tuple[str | None, Callable[[int, int], Sequence[Span]]]
@@ -51,16 +61,18 @@ class SourceTimeline:
         self.holidays = Holidays(source.holidays, source.timezone) if source.holidays else None
         self.calendar = engine_of(source.calendar) if source.calendar else None
 
-    def between(self, start: int, end: int) -> Spans:
-        """The union of its occurrences that overlap ``[start, end)``, not clipped."""
-        found: list[Span] = [span for span, _ in self.fixed if span[0] < end and span[1] > start]
+    def between(self, start: int, end: int) -> list[Span]:
+        """Its occurrences that overlap ``[start, end)``; not clipped, not merged."""
+        found: list[Span] = []
+        if self.fixed:
+            found += [span for span, _ in self.fixed if span[0] < end and span[1] > start]
         for timeline in self.timelines:
             found += timeline.between(start, end)
         if self.holidays is not None:
             found += self.holidays.between(start, end)
         if self.calendar is not None:
             found += self.calendar.open_between(start, end)
-        return merge(found)
+        return found
 
     def next_after(self, at: int, limit: int) -> int | None:
         """An instant before which it does not come on; ``None`` if it does not before ``limit``."""
@@ -87,8 +99,6 @@ class Engine:
         )
         self._chunks: dict[int, tuple[Spans, int]] = {}
         self._frozen_chunks: dict[int, Spans] = {}
-        self._ahead: tuple[int, int, Spans] = (0, 0, ())
-        """The freezes of a longer time that was asked for at once."""
         self.hopeless: dict[int, int] = {}
         """Lengths of work that never fit, by a search from these instants on."""
 
@@ -99,15 +109,20 @@ class Engine:
         start, end = max(start, FIRST), min(end, LAST)
         if start >= end:
             return ()
-        first, last = start // CHUNK, (end - 1) // CHUNK
-        if self.freezes and 0 < last - first <= _MOST_AHEAD and first not in self._chunks:
-            self._ahead = self._frozen_between(first * CHUNK, (last + 1) * CHUNK)
-        spans = self.chunk(first)[0]
-        if last > first:
-            pieces = [piece for number in range(first, last + 1) for piece in self.chunk(number)[0]]
-            spans = merge(pieces)
-        if not spans or spans[0][0] < start or spans[-1][1] > end:
-            spans = _within(spans, start, end)
+        number, stop = start // CHUNK, (end - 1) // CHUNK + 1
+        pieces = []
+        while number < stop:
+            kept = self._chunks.get(number)
+            if kept is not None:
+                pieces.append(kept[0])
+                number += 1
+                continue
+            after = number + 1
+            while after < min(stop, number + _MOST_AT_ONCE) and after not in self._chunks:
+                after += 1
+            pieces.append(self._work_out(number, after)[0])
+            number = after
+        spans = clip(pieces[0] if len(pieces) == 1 else join(pieces), start, end)
         return self._changed(spans, start, end, changes)
 
     def chunk(self, number: int) -> tuple[Spans, int]:
@@ -115,53 +130,53 @@ class Engine:
 
         And the number of intervals in which the windows are on there, frozen or not.
         """
-        found = self._chunks.get(number)
-        if found is None:
-            start, end = max(number * CHUNK, FIRST), min((number + 1) * CHUNK, LAST)
-            windows = self.in_windows(start, end)
-            found = self._work_out(windows, start, end), len(windows)
-            if len(self._chunks) >= _KEPT_CHUNKS:
-                self._chunks = {}
-            self._chunks[number] = found
-        return found
+        kept = self._chunks.get(number)
+        if kept is None:
+            found, windows = self._work_out(number, number + 1)
+            kept = found, len(windows)
+        return kept
 
-    def _work_out(self, found: Spans, start: int, end: int) -> Spans:
-        """What is left of the windows in a chunk."""
+    def _work_out(self, first: int, after: int) -> tuple[Spans, Spans]:
+        """The open set, and the windows alone, from one chunk up to a later one. Keeps each."""
+        start, end = max(first * CHUNK, FIRST), min(after * CHUNK, LAST)
+        windows = found = self.in_windows(start, end)
         for needed in self.requires:
             if found:
                 found = intersect(found, needed.open_between(start, end))
-        if not found or not self.freezes:
-            return found
-        return subtract(found, _within(self._frozen(start, end), start, end))
+        if found and self.freezes:
+            start, end = found[0][0], found[-1][1]
+            alone = after - first == 1
+            frozen = self._frozen_near(first) if alone else self._frozen(start, end)
+            found = subtract(found, clip(frozen, start, end))
+        if len(self._chunks) + after - first > _KEPT_CHUNKS:
+            self._chunks = {}
+        for number in range(first, after):
+            part = max(number * CHUNK, FIRST), min((number + 1) * CHUNK, LAST)
+            self._chunks[number] = clip(found, *part), len(clip(windows, *part))
+        return found, windows
 
-    def _frozen(self, start: int, end: int) -> Spans:
-        """The union of the freezes in some time around a chunk."""
-        low, high, ahead = self._ahead
-        if low <= start and end <= high:
-            return ahead
-        number = start // FROZEN_CHUNK
+    def _frozen_near(self, number: int) -> Spans:
+        """The freezes in some time around a chunk, which are kept."""
+        number = number * CHUNK // FROZEN_CHUNK
         frozen = self._frozen_chunks.get(number)
         if frozen is None:
-            begin = number * FROZEN_CHUNK
-            frozen = self._frozen_between(begin, begin + FROZEN_CHUNK)[2]
+            start = number * FROZEN_CHUNK
+            frozen = self._frozen(max(start, FIRST), min(start + FROZEN_CHUNK, LAST))
             if len(self._frozen_chunks) >= _KEPT_CHUNKS:
                 self._frozen_chunks = {}
             self._frozen_chunks[number] = frozen
         return frozen
 
-    def _frozen_between(self, start: int, end: int) -> tuple[int, int, Spans]:
-        start, end = max(start, FIRST), min(end, LAST)
-        spans = merge(span for freeze in self.freezes for span in freeze.between(start, end))
-        return start, end, spans
+    def _frozen(self, start: int, end: int) -> Spans:
+        """The union of the freezes that overlap ``[start, end)``, not clipped."""
+        return merge(span for freeze in self.freezes for span in freeze.between(start, end))
 
     def in_windows(self, start: int, end: int) -> Spans:
         """The windows alone, combined, clipped to ``[start, end)``."""
-        sets = [window.between(start, end) for window in self.windows]
+        found = [window.between(start, end) for window in self.windows]
         if self.calendar.combine == "all":
-            combined = reduce(intersect, sets)
-        else:
-            combined = merge(span for spans in sets for span in spans)
-        return clip(combined, start, end)
+            return clip(reduce(intersect, map(merge, found)), start, end)
+        return clip(merge(chain.from_iterable(found)), start, end)
 
     def _changed(self, spans: Spans, start: int, end: int, changes: Changes | None) -> Spans:
         if changes is None or not (changes.freezes or changes.overrides):
@@ -252,13 +267,6 @@ class Engine:
                 return None
             best = max(best, next_)
         return best
-
-
-def _within(spans: Spans, start: int, end: int) -> Spans:
-    """What lies within ``[start, end)``, found by bisection."""
-    low = max(0, bisect_right(spans, (start, LAST)) - 1)
-    high = bisect_right(spans, (end, FIRST))
-    return clip(spans[low:high], start, end)
 
 
 def _fixed(span: PlanSpan) -> Span:

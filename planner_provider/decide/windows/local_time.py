@@ -6,6 +6,7 @@ instant is a number of microseconds since 1970-01-01T00:00Z.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
@@ -41,6 +42,11 @@ def moment(value: int) -> datetime:
     return _EPOCH_UTC + timedelta(microseconds=value)
 
 
+def moments(values: Iterable[int]) -> list[datetime]:
+    """The aware moments, in UTC, of many instants."""
+    return [_EPOCH_UTC + timedelta(0, 0, value) for value in values]  # by position is faster
+
+
 def wall(naive: datetime) -> int:
     """Wall time in seconds; fractions of a second are dropped."""
     return (
@@ -70,6 +76,20 @@ def resolve(value: int, tz: ZoneInfo, fold: Fold = "first") -> int:
         later: timedelta = local.replace(fold=1).utcoffset()  # type: ignore[assignment]
         offset = min(offset, later)  # in a gap the later offset is the greater one
     return (value - offset.days * DAY - offset.seconds) * SECOND
+
+
+def resolve_all(values: Iterable[int], tz: ZoneInfo) -> list[int]:
+    """The instants of many wall times, each as by ``resolve``, with less work for each."""
+    fixed = tz.utcoffset(None)
+    if fixed is not None:  # the zone never changes its offset, as UTC
+        offset = fixed.days * DAY + fixed.seconds
+        return [(value - offset) * SECOND for value in values]
+    epoch = _epoch_in(tz)
+    found = []
+    for value in values:
+        passed: timedelta = (epoch + timedelta(0, value)).utcoffset()  # type: ignore[assignment]
+        found.append((value - passed.days * DAY - passed.seconds) * SECOND)
+    return found
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from planner_provider.decide.windows.engine import Engine, engine_of
-from planner_provider.decide.windows.local_time import SECOND, instant, moment
+from planner_provider.decide.windows.local_time import SECOND, instant, moment, moments
 from planner_provider.decide.windows.model import NO_CHANGES, Changes, Interval
 from planner_provider.decide.windows.spans import Span
 from planner_provider.graph.calendars import PlanCalendar
@@ -20,7 +20,8 @@ def expand(
 ) -> tuple[Interval, ...]:
     """The open set, clipped to ``[start, end)``, in order. Intervals neither touch nor overlap."""
     found = engine_of(calendar).open_between(instant(start), instant(end), changes)
-    return tuple(interval(span) for span in found)
+    starts, ends = (moments([span[edge] for span in found]) for edge in (0, 1))
+    return tuple(map(Interval, starts, ends))
 
 
 def is_open(calendar: PlanCalendar, at: datetime, changes: Changes = NO_CHANGES) -> bool:

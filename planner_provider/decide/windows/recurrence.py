@@ -20,6 +20,8 @@ from planner_provider.decide.windows.year_days import YearDays
 from planner_provider.spec.recurrence import Rule
 
 _LAST_YEAR = 9998
+_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
+"""Days before each month of a year that is no leap year."""
 
 
 class Recurrence:
@@ -32,7 +34,14 @@ class Recurrence:
         day = date.fromordinal(self._first_day + EPOCH_DAY)
         self._origin = day
         self._days = YearDays.of(rule, day)
+        months = self._days.months or (1, 12)
+        self._earliest = _BEFORE[min(months) - 1] * DAY
+        """Seconds from the start of a year before which there is no occurrence."""
+        self._latest = (_BEFORE[max(months)] + 1) * DAY
+        """Seconds from the start of a year from which on there is none."""
         self._times = _times(rule, start % DAY)
+        self._every_one = rule.freq == "YEARLY" or rule.interval == 1
+        """Whether INTERVAL jumps over none of those in a year that is meant."""
         self._per_hour = rule.freq == "HOURLY"
         self._years: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._counted: tuple[int, ...] | None = None
@@ -46,7 +55,20 @@ class Recurrence:
         if self._rule.count is not None:
             counted = self._count_out()
             return list(counted[bisect_left(counted, first) : bisect_left(counted, last)])
-        return list(self._between(max(first, self._start), last))
+        return self._found(max(first, self._start), last)
+
+    def _found(self, first: int, last: int) -> list[int]:
+        if self._rule.freq == "WEEKLY" and self._rule.by_setpos:
+            return list(self._weekly_positions(first, last))
+        return self._all_of(first, last)
+
+    def _all_of(self, first: int, last: int) -> list[int]:
+        """Occurrences, but for the positions within a week (BYSETPOS)."""
+        found: list[int] = []
+        for base, offsets, low, high in self._by_year(first, last):
+            some = [base + offset for offset in offsets[low:high]]
+            found += some if self._every_one else filter(self._in_phase, some)
+        return found
 
     def next_day(self, after: int, limit: int) -> int | None:
         """Wall time of a day from ``after`` on before which there is no occurrence.
@@ -58,34 +80,33 @@ class Recurrence:
             counted = self._count_out()
             at = bisect_left(counted, after)
             return counted[at] if at < len(counted) and counted[at] < limit else None
-        return next(self._candidates(after, limit), None)
+        for base, offsets, low, high in self._by_year(after, limit):
+            for place in range(low, high):
+                if self._every_one or self._in_phase(base + offsets[place]):
+                    return base + offsets[place]
+        return None
 
-    def _between(self, first: int, last: int) -> Iterator[int]:
-        if self._rule.freq == "WEEKLY" and self._rule.by_setpos:
-            return self._weekly_positions(first, last)
-        return self._candidates(first, last)
+    def _by_year(self, first: int, last: int) -> Iterator[tuple[int, tuple[int, ...], int, int]]:
+        """The years that have occurrences, but for INTERVAL below a year and BYSETPOS of weeks.
 
-    def _candidates(self, first: int, last: int) -> Iterator[int]:
-        """Occurrences, but for the positions within a week (BYSETPOS)."""
+        Each with its beginning, the seconds from there to all of its occurrences, and which of
+        these are meant: from one place up to another.
+        """
         if self._never or first >= last:
             return
-        interval = self._rule.interval
-        for year in range(_year_of(first), min(_year_of(last), _LAST_YEAR) + 1):
-            if self._rule.freq == "YEARLY" and (year - self._origin.year) % interval:
+        yearly, interval = self._rule.freq == "YEARLY", self._rule.interval
+        for year in range(_year_of(first // DAY), min(_year_of(last // DAY), _LAST_YEAR) + 1):
+            base = _begin_of(year)
+            from_, to = first - base, last - base
+            if to <= self._earliest or from_ >= self._latest:
+                continue
+            if yearly and (year - self._origin.year) % interval:
                 continue
             offsets = self._in_year(year)
-            if not offsets:
-                continue
-            base = _begin_of(year)
-            low = bisect_left(offsets, first - base)
-            high = bisect_left(offsets, last - base)
-            if interval == 1 or self._rule.freq == "YEARLY":
-                for offset in offsets[low:high]:
-                    yield base + offset
-            else:
-                for offset in offsets[low:high]:
-                    if self._in_phase(base + offset):
-                        yield base + offset
+            low = bisect_left(offsets, from_) if from_ > 0 else 0
+            high = bisect_left(offsets, to)
+            if low < high:
+                yield base, offsets, low, high
 
     def _in_phase(self, value: int) -> bool:
         """Whether INTERVAL does not jump over the period of an occurrence."""
@@ -114,7 +135,7 @@ class Recurrence:
             if self._rule.by_setpos and self._rule.freq != "WEEKLY":
                 found = tuple(self._positions(year, days))
             else:
-                found = tuple(day * DAY + time for day in days for time in self._times)
+                found = tuple([day * DAY + time for day in days for time in self._times])
             self._years[kind] = found
         return found
 
@@ -143,7 +164,8 @@ class Recurrence:
         """BYSETPOS within weeks, which may cross from year to year."""
         week = 7 * DAY
         low, high = max(first - week, self._first_day * DAY), last + week
-        groups = groupby(self._candidates(low, high), lambda value: self._week(value // DAY))
+        values = self._all_of(low, high)
+        groups = groupby(values, lambda value: self._week(value // DAY))
         for number, found in groups:
             whole = list(found)
             begins = (number * 7 - 3 + self._rule.week_start) * DAY
@@ -170,13 +192,13 @@ class Recurrence:
             found: list[int] = []
             end = (date(_LAST_YEAR, 12, 31).toordinal() - EPOCH_DAY) * DAY
             low = self._start
-            year = _year_of(low)
+            year = _year_of(low // DAY)
             while len(found) < wanted and low < end:
                 year += 1
                 high = (
                     (date(year, 1, 1).toordinal() - EPOCH_DAY) * DAY if year < _LAST_YEAR else end
                 )
-                found += self._between(low, high)
+                found += self._found(low, high)
                 low = high
             self._counted = tuple(found[:wanted])
         return self._counted
@@ -184,11 +206,13 @@ class Recurrence:
 
 @lru_cache(maxsize=1024)
 def _begin_of(year: int) -> int:
+    """The wall time at which a year begins."""
     return (date(year, 1, 1).toordinal() - EPOCH_DAY) * DAY
 
 
-def _year_of(value: int) -> int:
-    return date.fromordinal(min(max(value // DAY + EPOCH_DAY, 1), date.max.toordinal())).year
+@lru_cache(maxsize=1024)
+def _year_of(day: int) -> int:
+    return date.fromordinal(min(max(day + EPOCH_DAY, 1), date.max.toordinal())).year
 
 
 def _times(rule: Rule, second_of_day: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 Span = tuple[int, int]
@@ -11,15 +12,30 @@ Spans = tuple[Span, ...]
 def merge(spans: Iterable[Span]) -> Spans:
     """The union. Touching spans become one, empty ones vanish."""
     merged: list[Span] = []
-    for start, end in sorted(spans):
+    last: int | None = None
+    """Where the last one ends."""
+    for span in sorted(spans):
+        start, end = span
         if end <= start:
             continue
-        if merged and start <= merged[-1][1]:
-            if end > merged[-1][1]:
-                merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((start, end))
+        if last is None or start > last:
+            merged.append(span)
+            last = end
+        elif end > last:
+            merged[-1] = (merged[-1][0], end)
+            last = end
     return tuple(merged)
+
+
+def join(unions: Iterable[Sequence[Span]]) -> Spans:
+    """The union of some that lie one after the other, each as made by ``merge``."""
+    joined: list[Span] = []
+    for spans in unions:
+        if joined and spans and spans[0][0] <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], spans[0][1])
+            spans = spans[1:]
+        joined += spans
+    return tuple(joined)
 
 
 def intersect(left: Sequence[Span], right: Sequence[Span]) -> Spans:
@@ -44,9 +60,13 @@ def subtract(left: Sequence[Span], right: Sequence[Span]) -> Spans:
         return tuple(left)
     rest: list[Span] = []
     j = 0
-    for start, end in left:
+    for span in left:
+        start, end = span
         while j < len(right) and right[j][1] <= start:
             j += 1
+        if j == len(right) or right[j][0] >= end:
+            rest.append(span)
+            continue
         k = j
         while k < len(right) and right[k][0] < end:
             if right[k][0] > start:
@@ -58,8 +78,14 @@ def subtract(left: Sequence[Span], right: Sequence[Span]) -> Spans:
     return tuple(rest)
 
 
-def clip(spans: Iterable[Span], start: int, end: int) -> Spans:
-    """What lies within ``[start, end)``."""
-    return tuple(
-        (max(begin, start), min(stop, end)) for begin, stop in spans if begin < end and stop > start
-    )
+def clip(spans: Spans, start: int, end: int) -> Spans:
+    """What lies within ``[start, end)`` of a union as made by ``merge``."""
+    low = bisect_right(spans, (start,))
+    if low and spans[low - 1][1] > start:
+        low -= 1
+    found = spans[low : bisect_left(spans, (end,))]
+    if found and found[0][0] < start:
+        found = ((start, found[0][1]), *found[1:])
+    if found and found[-1][1] > end:
+        found = (*found[:-1], (found[-1][0], end))
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from planner_provider.decide.windows.local_time import (
     read,
     read_instant,
     resolve,
+    resolve_all,
     wall,
     zone,
 )
@@ -104,33 +105,39 @@ class Timeline:
         to = window.valid_until
         self._to = read_instant(to, tz, self._fold) if to else LAST
         unusual = (window.exdate, window.rdate, window.valid_from, to, window.until_local)
-        self._simple = (
+        bare = (
             self._rule is not None
             and self._rule.until is None
             and not any(unusual)
             and (window.gap, window.fold, self._length.days) == ("before", "first", 0)
             and self._length.seconds > 0
         )
+        self._bare = self._recurrence if bare else None
+        self._most_back = self._length.most + _SLACK + self._shift
+        self._most_ahead = _SLACK - self._shift
 
     def between(self, start: int, end: int) -> list[Span]:
         """The occurrences that overlap ``[start, end)``, whole, sorted by start."""
-        low = start // SECOND - self._length.most - _SLACK - self._shift
-        high = end // SECOND + _SLACK - self._shift
-        if self._simple:
-            found = self._simple_spans(low, high)
-        else:
-            spans = (self._span(local, at) for local, at in self._starts(low, high))
-            found = [span for span in spans if span is not None]
-        found = [span for span in found if span[0] < end and span[1] > start]
+        low = start // SECOND - self._most_back
+        high = end // SECOND + self._most_ahead
+        if self._bare is not None:
+            return self._bare_spans(self._bare.between(low, high), start, end)
+        spans = (self._span(local, at) for local, at in self._starts(low, high))
+        found = [span for span in spans if span and span[0] < end and span[1] > start]
         found.sort()
         return found
 
-    def _simple_spans(self, low: int, high: int) -> list[Span]:
+    def _bare_spans(self, locals_: list[int], start: int, end: int) -> list[Span]:
         """Occurrences of a bare rule with an exact duration: the same as below, with less work."""
-        assert self._recurrence is not None
-        tz, shift, length = self._tz, self._shift, self._length.seconds * SECOND
-        starts = [resolve(local + shift, tz) for local in self._recurrence.between(low, high)]
-        return [(start, start + length) for start in starts]
+        if not locals_:
+            return []
+        if self._shift:
+            locals_ = [local + self._shift for local in locals_]
+        length = self._length.seconds * SECOND
+        starts = resolve_all(locals_, self._tz)
+        starts.sort()  # near a gap or a fold, an earlier wall time may be a later instant
+        low = bisect_right(starts, start - length)
+        return [(at, at + length) for at in starts[low : bisect_left(starts, end)]]
 
     def next_after(self, at: int, limit: int) -> int | None:
         """An instant, not before ``at``, from which on the next occurrence is to be looked for.

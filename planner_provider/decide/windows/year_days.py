@@ -7,7 +7,7 @@ The rest (BYYEARDAY, BYWEEKNO, BYEASTER) is asked of dateutil.
 from __future__ import annotations
 
 from calendar import isleap, monthrange
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
@@ -66,13 +66,13 @@ class YearDays:
         found: list[int] = []
         for month in self.months or _MONTHS:
             first, weekday, length = _month(year, month)
-            days: set[int] | range = range(length)
+            days: Iterable[int] = range(length)
             if self.weekdays is not None:
-                days = set()
-                for nth, wanted in self.weekdays:
-                    days.update(
-                        self._nth(nth, range((wanted - weekday) % 7, length, 7), first, year)
-                    )
+                chosen = [
+                    self._nth(nth, range((wanted - weekday) % 7, length, 7), first, year)
+                    for nth, wanted in self.weekdays
+                ]
+                days = chosen[0] if len(chosen) == 1 else {day for some in chosen for day in some}
             if self.month_days is not None:
                 picked = {day - 1 if day > 0 else length + day for day in self.month_days}
                 days = picked.intersection(days)

@@ -17,6 +17,8 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 CELL = timedelta(minutes=5)
+NEAR = range(-3, 4)
+"""Days around one within which every clock of the world shows a time of it."""
 DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 LENGTH = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
@@ -44,6 +46,10 @@ class Brute:
         combined = set.intersection if calendar.combine == "all" else set.union
         opened = combined(*windows).difference(*freezes) | self._cells(calendar.overrides)
         self.open = [number in opened for number in range((end - start) // CELL)]
+        self.lasts = [0] * (len(self.open) + 1)
+        """For how many cells it stays open from each one on."""
+        for number in reversed(range(len(self.open))):
+            self.lasts[number] = self.lasts[number + 1] + 1 if self.open[number] else 0
 
     def _cells(self, spans: Iterable[tuple[datetime, datetime]]) -> set[int]:
         """The five minutes in which something is on."""
@@ -72,16 +78,11 @@ class Brute:
 
     def earliest_start(self, at: datetime, work: timedelta | None) -> datetime | None:
         """``None`` also if it cannot be told before the end of what was looked at."""
+        needed = max(self.calendar.cutoff // CELL + 1, (work or CELL) // CELL)
         for index in range((at - self.start) // CELL, len(self.open)):
-            if self._may_start(index, work):
+            if self.lasts[index] >= needed:
                 return self.start + index * CELL
         return None
-
-    def _may_start(self, index: int, work: timedelta | None) -> bool:
-        to_cutoff = index + self.calendar.cutoff // CELL + 1
-        to_work = index + (work or CELL) // CELL
-        needed = self.open[index : max(to_cutoff, to_work)]
-        return len(needed) == max(to_cutoff, to_work) - index and all(needed)
 
 
 def occurrences(
@@ -144,17 +145,25 @@ def end_of(window: dict, local: datetime, at: datetime, zone: str, fold: str) ->
 def shown_at(local: datetime, zone: str) -> tuple[datetime, ...]:
     """The instants at which the clock of a zone shows a time: none, one or two."""
     tz = ZoneInfo(zone)
-    offsets = {(clock - at) for at, clock in clock_around(local, zone)}
-    found = {(local - offset).replace(tzinfo=UTC) for offset in offsets}
+    found = {(local - offset).replace(tzinfo=UTC) for offset in offsets_around(local.date(), zone)}
     return tuple(sorted(at for at in found if at.astimezone(tz).replace(tzinfo=None) == local))
 
 
-def clock_around(local: datetime, zone: str) -> list[tuple[datetime, datetime]]:
-    """Instants in UTC, an hour apart, and what the clock shows at them. All are naive."""
+def offsets_around(day: date, zone: str) -> set[timedelta]:
+    return set().union(*(offsets_on(day + timedelta(days=number), zone) for number in NEAR))
+
+
+@lru_cache(maxsize=100_000)
+def offsets_on(day: date, zone: str) -> frozenset[timedelta]:
+    return frozenset(clock - at for at, clock in clock_on(day, zone))
+
+
+@lru_cache(maxsize=100_000)
+def clock_on(day: date, zone: str) -> list[tuple[datetime, datetime]]:
+    """The hours of a day in UTC, and what the clock of the zone shows at them. All are naive."""
     tz = ZoneInfo(zone)
-    middle = local.replace(minute=0, second=0, tzinfo=UTC)
-    moments = [middle + timedelta(hours=hours) for hours in range(-50, 51)]
-    return [(at.replace(tzinfo=None), at.astimezone(tz).replace(tzinfo=None)) for at in moments]
+    hours = [datetime(day.year, day.month, day.day, hour, tzinfo=UTC) for hour in range(24)]
+    return [(at.replace(tzinfo=None), at.astimezone(tz).replace(tzinfo=None)) for at in hours]
 
 
 @lru_cache(maxsize=200_000)
@@ -162,7 +171,8 @@ def to_utc(local: datetime, zone: str, fold: str = "first") -> datetime:
     found = shown_at(local, zone)
     if found:
         return found[-1] if fold == "second" else found[0]
-    before = [(at, clock) for at, clock in clock_around(local, zone) if clock < local]
+    days = [local.date() + timedelta(days=number) for number in NEAR]
+    before = [(at, clock) for day in days for at, clock in clock_on(day, zone) if clock < local]
     at, clock = before[-1]  # the last look at the clock before it jumped
     return (local - (clock - at)).replace(tzinfo=UTC)
 

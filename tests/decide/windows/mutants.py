@@ -43,7 +43,7 @@ def _no_short_cut(patch: Patch) -> None:
 
     def init(self, window):
         right(self, window)
-        self._simple = False
+        self._bare = None
 
     patch.setattr(timeline.Timeline, "__init__", init)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+import pytest
 from dateutil.rrule import rrulestr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,6 +44,21 @@ def test_it_finds_what_dateutil_finds(
     ]
     found = Recurrence(parse_rule(rule + count), wall(start)).between(wall(first), wall(last))
     assert [naive(value) for value in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "day"),
+    [
+        ("FREQ=DAILY", datetime(2028, 12, 31)),
+        ("FREQ=YEARLY;BYMONTH=1,2;BYMONTHDAY=-1", datetime(2028, 2, 29)),
+        ("FREQ=YEARLY;BYMONTH=3,4;BYMONTHDAY=1", datetime(2027, 3, 1)),
+        ("FREQ=YEARLY;BYMONTH=3,4;BYMONTHDAY=1", datetime(2028, 3, 1)),
+    ],
+)
+def test_a_day_at_the_edge_of_what_a_rule_names_is_found_alone(rule: str, day: datetime) -> None:
+    start = wall(datetime(2020, 1, 1, 23, 59, 59))
+    found = Recurrence(parse_rule(rule), start).between(wall(day), wall(day + timedelta(days=1)))
+    assert [naive(value) for value in found] == [day.replace(hour=23, minute=59, second=59)]
 
 
 def test_a_numbered_and_a_plain_weekday_are_both_meant() -> None:

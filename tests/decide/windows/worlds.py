@@ -173,6 +173,52 @@ def worlds(draw: st.DrawFn) -> tuple[BruteCalendar, datetime]:
     return calendar, around
 
 
+@lru_cache(maxsize=4096)
+def clock_before_change(zone: str, day: datetime) -> datetime:
+    """What the clock shows when it is moved, in the day before one of ``changes_of_clock``."""
+    tz = ZoneInfo(zone)
+    offset = (day - timedelta(days=1)).astimezone(tz).utcoffset()
+    cells = (day - timedelta(days=1) + number * CELL for number in range(1, 289))
+    moved = next(at for at in cells if at.astimezone(tz).utcoffset() != offset)
+    return moved.replace(tzinfo=None) + offset
+
+
+@st.composite
+def clock_windows(draw: st.DrawFn, moved: datetime) -> dict:
+    """A window of every day that begins at about the hour at which the clock is moved."""
+    quarter = timedelta(minutes=15)
+    begin = moved + draw(st.integers(-8, 8)) * quarter
+    window: dict = {
+        "dtstart": f"{begin - timedelta(days=draw(st.integers(0, 3))):%Y-%m-%dT%H:%M}",
+        "rrule": "FREQ=DAILY",
+    }
+    if draw(st.booleans()):
+        window["duration"] = draw(st.sampled_from(LENGTHS))
+    else:
+        window["until_local"] = f"{begin + draw(st.integers(1, 12)) * quarter:%H:%M}"
+    if draw(one_in(4)):
+        window["fold"] = "second"
+    if draw(one_in(4)):
+        window["gap"] = "skip"
+    if draw(one_in(4)):
+        window["offset_days"] = draw(st.integers(-2, 2))
+    return window
+
+
+@st.composite
+def clock_worlds(draw: st.DrawFn) -> tuple[BruteCalendar, datetime]:
+    """A calendar in which all happens when the clock is moved: worlds have that but rarely."""
+    zone = draw(st.sampled_from([zone for zone in ZONES if changes_of_clock(zone)]))
+    around = draw(st.sampled_from(changes_of_clock(zone)))
+    windows = clock_windows(clock_before_change(zone, around))
+    calendar = BruteCalendar(
+        timezone=zone,
+        windows=tuple(draw(st.lists(windows, min_size=1, max_size=2))),
+        freezes=tuple(draw(st.lists(windows, max_size=1))),
+    )
+    return calendar, around
+
+
 def plan_calendar_of(brute: BruteCalendar) -> tuple[PlanCalendar, Changes]:
     """The same calendar for the real engine."""
     calendar = inline_calendar(
@@ -219,4 +265,4 @@ def _disagreement(brute: BruteCalendar, around: datetime) -> str | None:
     return None
 
 
-__all__ = ["disagreement", "plan_calendar_of", "rules", "worlds"]
+__all__ = ["clock_worlds", "disagreement", "plan_calendar_of", "rules", "worlds"]
