@@ -58,7 +58,7 @@ def stat(title: str, text: str, query: str, unit: str, **more: Any) -> Panel:
 EXECUTIVE = Dashboard(
     "planner-executive",
     "Planner: executive view",
-    "Whether plans work, what they burn, and what fails. What plans cost is not measured yet.",
+    "Whether plans work, what they burn and cost, and what fails.",
     "now-30d",
     (
         stat(
@@ -94,6 +94,18 @@ EXECUTIVE = Dashboard(
         Panel(
             "timeseries", "Error budget burnt by a run", "M6: mean of the runs of a window.",
             (("planner_budget_burnt_ratio", "{{window}}"),), "percentunit",
+        ),
+        Panel(
+            "timeseries", "Weekly change of cost",
+            "M7: what an hour costs more after the runs of a window, by currency. Of plans that "
+            "say how it is measured.",
+            (("planner_cost_change_per_hour", "{{currency}}, {{window}}"),),
+        ),
+        Panel(
+            "bargauge", "Plans that became dearest",
+            "M7: increase of the cost of an hour by the last run, as a share of what it was.",
+            (("topk(8, planner_plan_cost_change_ratio)", BY_PLAN),), "percentunit",
+            limits=(("orange", 0.1),),
         ),
         Panel(
             "timeseries", "Approval latency",

@@ -181,7 +181,7 @@ function audit(at, planId, many) {
 function details({ at, canary, backfill, patch, held, undoing, dead, asking, recent, now }) {
   const detail = (row, more = {}) => ({
     row, runbook: "https://runbooks.example.com/checkout", parameters: { version: "1.5.0", region: "eu", hosts: ["a", "b"], text: HOSTILE },
-    advice: ["Step shift is under way; its last sign of life was 1 s ago.", `To stop it: \`planner abort ${row.plan_id} --reason ...\`.`],
+    advice: ["Step shift is under way; its last sign of life was less than 10 s ago.", `To stop it: \`planner abort ${row.plan_id} --reason ...\`.`],
     expires_at: at(3 * HOUR), held_by: null, held_reason: null, abort_reason: null,
     decisions: decisions(at, row.plan_id), approvals: [], locks: [], throttles: [], waves: [],
     audit: audit(at, row.plan_id, 12), airflow_url: `/dags/${row.dag_id}/runs/${row.run_id}`,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { count, number, percent, quantity } from "../src/words/numbers";
-import { runLooks, stepLooks, verdictLooks } from "../src/words/states";
+import { budgetLeft, count, number, percent, quantity } from "../src/words/numbers";
+import { approvalLooks, runLooks, stepLooks, verdictLooks } from "../src/words/states";
 import { between, clock, duration, exact, relative } from "../src/words/times";
 
 const NOW = Date.parse("2026-11-23T14:00:00Z");
@@ -49,10 +49,17 @@ describe("numbers", () => {
   });
 });
 
+describe("error budgets", () => {
+  it.each([[null, "left: not known"], [0.724, "72% left"], [0, "0% left"], [-0.08, "overspent by 8%"]])(
+    "%d is %s", (share, words) => expect(budgetLeft(share)).toBe(words));
+});
+
 describe("states", () => {
   it("shows an unknown state by its own name", () => {
     expect(runLooks("taken_away").text).toBe("taken away");
     expect(stepLooks("constructor").text).toBe("constructor");
+    expect(approvalLooks("put_off")).toEqual({ text: "put off", icon: "question", tone: "idle" });
+    expect(approvalLooks("cancelled").text).toBe("not needed any more");
   });
 
   it("tells a verdict from one that comes of not knowing", () => {

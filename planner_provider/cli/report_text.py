@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from planner_provider.cli.layout import aligned, field, moment, plain, section, short, span
+from planner_provider.metrics.figures import Figures, Spending
 from planner_provider.metrics.report import MOST, Report
-
-COST = "not known: the ledger has no cost of plans yet (M7)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ def figures_of(report: Report) -> tuple[Figure, ...]:
         ),
         Figure("M5", "conflicts per 100", _number(now.conflicts), _number(before.conflicts), "< 1"),
         Figure("M6", "budget burnt a run", _share(now.burnt), _share(before.burnt), ""),
+        *_cost_figures(report),
         Figure("M8", "inputs known, now", _share(report.coverage), "-", "100%"),
         Figure("M9", "checks passed first", _share(now.checks), _share(before.checks), "100%"),
         Figure("M10", "rolled back", _share(now.rollbacks), _share(before.rollbacks), "< 2%"),
@@ -68,7 +68,7 @@ def as_text(report: Report, columns: int) -> str:
               columns),
         field("Ended", _ended(report), columns),
         field("Success", f"{_share(now.success)}, {change(report)}", columns),
-        field("Cost", COST, columns),
+        field("Cost", _cost(report), columns),
     ]  # fmt: skip
     rows = [("", "", "now", "before", "aim")]
     rows += [(f.number, f.name, f.now, f.before, f.aim) for f in figures_of(report)]
@@ -87,7 +87,7 @@ def as_markdown(report: Report) -> str:
         f"# Plans from {report.period.start:%Y-%m-%d} to {report.period.end:%Y-%m-%d}",
         "",
         f"**{_ended(report)}.** Success: **{_share(report.now.success)}**, {change(report)}. "
-        f"Cost: {COST}.",
+        f"Cost: {_cost(report)}.",
         "",
         "| | figure | now | before | aim |",
         "|---|---|---|---|---|",
@@ -99,6 +99,7 @@ def as_markdown(report: Report) -> str:
         "Slow approvals": ("took", "plan ID", "answer"),
         "Plans with slow approvals": ("median", "plan", "approvals"),
         "Failed and rolled back": ("when", "outcome", "plan ID", "why"),
+        "Change of cost": ("an hour", "plan ID", "cost"),
         "Held": ("since", "plan ID", "why"),
         "Stale plans": ("plan", "why"),
     }
@@ -125,7 +126,21 @@ def as_json(report: Report) -> dict[str, Any]:
         "m8_input_coverage": report.coverage,
         "m11_mitigation": report.mitigation,
         "m12_automated": report.automated,
-        "cost": None,
+        "cost": {
+            "runs": [
+                {
+                    "plan_id": item.run.plan_id,
+                    "plan": item.run.plan,
+                    "outcome": item.run.outcome.value,
+                    "ended_at": item.run.ended_at,
+                    "currency": item.change.currency,
+                    "before_per_hour": item.change.before,
+                    "after_per_hour": item.change.after,
+                    "increase_per_hour": item.change.increase,
+                }
+                for item in report.costs
+            ],
+        },
         "pending": [
             {
                 "plan_id": item.approval.plan_id,
@@ -226,6 +241,18 @@ def _tables(report: Report) -> Iterator[tuple[str, Sequence[tuple[str, ...]]]]:
         ],
     )
     yield (
+        "Change of cost",
+        [
+            (
+                _money(item.change.increase, item.change.currency),
+                item.run.plan_id,
+                f"{item.change.before:.6g} before, {item.change.after:.6g} after; "
+                f"{item.run.outcome.value}",
+            )
+            for item in report.costs
+        ],
+    )
+    yield (
         "Held",
         [
             (moment(run.held_at), run.plan_id, f"{run.held_by or '?'}: {run.held_reason or '-'}")
@@ -251,6 +278,50 @@ def _ended(report: Report) -> str:
     return f"{report.now.runs} runs ended{told} ({report.before.runs} in the period before)"
 
 
+def _cost(report: Report) -> str:
+    """What the runs of the period changed about the cost of an hour, in words."""
+    now, before = _totals(report.now), _totals(report.before)
+    unknown = report.now.costs_unknown
+    if not now and not unknown:
+        return "not known: no run acted whose plan says how its cost is measured (spec.cost)"
+    told = [
+        f"{_money(item.total, currency)} an hour by {_runs(item.runs)}, "
+        f"{_money(before[currency].total, currency) if currency in before else 'nothing known'} "
+        "in the period before"
+        for currency, item in now.items()
+    ]
+    told += [f"not known of {_runs(unknown)}"] if unknown else []
+    return "; ".join(told)
+
+
+def _cost_figures(report: Report) -> list[Figure]:
+    now, before = _totals(report.now), _totals(report.before)
+    found = sorted({*now, *before})
+    if not found:
+        return [Figure("M7", "change of hourly cost", "-", "-", "")]
+    return [
+        Figure(
+            "M7", "change of hourly cost",
+            _money(now[currency].total, currency) if currency in now else "-",
+            _money(before[currency].total, currency) if currency in before else "-", "",
+        )
+        for currency in found
+    ]  # fmt: skip
+
+
+def _totals(figures: Figures) -> dict[str, Spending]:
+    return {item.currency: item for item in figures.costs}
+
+
+def _money(value: float, currency: str) -> str:
+    """An increase: ``+12.4 EUR``, ``-2 EUR``, ``0 EUR``."""
+    return f"{value:+.6g} {currency}" if value else f"0 {currency}"
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def _figures_json(figures: Any) -> dict[str, Any]:
     def seconds(value: timedelta | None) -> float | None:
         return None if value is None else value.total_seconds()
@@ -265,6 +336,11 @@ def _figures_json(figures: Any) -> dict[str, Any]:
         "m4_urgent_approval_seconds": seconds(figures.urgent_approval),
         "m5_conflicts_per_hundred": figures.conflicts,
         "m6_budget_burnt": figures.burnt,
+        "m7_cost_per_hour": [
+            {"currency": item.currency, "runs": item.runs, "increase": item.total}
+            for item in figures.costs
+        ],
+        "m7_runs_not_known": figures.costs_unknown,
         "m9_checks_passed": figures.checks,
         "m10_rolled_back": figures.rollbacks,
         "slow_approvals": figures.slow_approvals,

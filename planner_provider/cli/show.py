@@ -157,15 +157,18 @@ def verdict_words(item: RecordedDecision) -> tuple[str, str]:
 
 
 def _approvals(story: Story, day: datetime, columns: int) -> list[str]:
+    from planner_provider.ledger.approval_answers import problems
+
     rows = []
     for item in story.approvals:
         rows.append((plain(item.request.task), _approval_words(item, day)))
-        for answer in item.answers:
+        for answer, problem in zip(item.answers, problems(item, now()), strict=True):
             said = "yes" if answer.approve else "no"
-            proof = "" if answer.verified else ", who it is was not proved"
             why = f": {answer.reason}" if answer.reason else ""
-            words = f"{said} by {answer.user} through {answer.via}{proof}{why}"
+            words = f"{said} by {answer.user} through {answer.via}{why}"
             rows.append(("", f"{clock(answer.at, day)} {words}"))
+            if problem:
+                rows.append(("", f"which does not count: {problem}"))
     asked = {item.request.task for item in story.approvals}
     rows += [
         (plain(task), "not asked for yet; no step acts before it is granted")

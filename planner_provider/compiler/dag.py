@@ -46,8 +46,14 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 """Before any run; with catch-up off it only has to lie in the past and never to change."""
 STALE_TAG = "spec-broken"
 """Tag of a plan whose last good compilation is in force because its spec is broken."""
-OF_ACTIONS = frozenset({"part", "rule", "change", "guard_slos", "guard_budget", "plan_window"})
+OF_ACTIONS = frozenset(
+    {"part", "rule", "change", "guard_slos", "guard_budget", "guard_cost", "plan_window"}
+)
 """Arguments that only operators of actions take."""
+URGENT = 1_000
+"""Priority of what decides whether to take back, and so of all that comes after it: where workers
+or places in a pool are few, no rollback waits for tasks that only begin something. By the weight
+rule ``upstream``, what is under way comes before what has only begun."""
 FRONT = (
     TaskKind.ASSESS, TaskKind.APPROVE, TaskKind.WINDOW, TaskKind.GUARD, TaskKind.ACQUIRE,
 )  # fmt: skip
@@ -72,7 +78,7 @@ def build_dag(graph: PlanGraph, *, stale: str | None = None) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=1,
-        default_args={"owner": graph.owner},
+        default_args={"owner": graph.owner, "weight_rule": "upstream"},
         params={name: _param(parameter) for name, parameter in graph.parameters.items()},
         tags=_tags(graph, stale),
         doc_md=plan_doc(graph, stale),
@@ -130,6 +136,8 @@ class _Builder:
         self.groups: dict[str, TaskGroup] = {}
         self.approvals = tuple(t.id for t in graph.tasks if t.kind is TaskKind.APPROVE)
         self.window = WindowRule.of(graph.schedule, graph.calendar)
+        limited = graph.cost is not None and graph.cost.max_increase is not None
+        self.limited = graph.cost if limited else None
         self._parties: dict[str, Any] = {
             "contacts": graph.contacts, "slos": graph.slos, "fleets": graph.fleets,
             "calendars": graph.calendars,
@@ -199,6 +207,8 @@ class _Builder:
             "retry_policy": PlanRetryPolicy.from_spec(task.retries),
             "execution_timeout": task.timeout,
         }
+        if task.kind is TaskKind.DECIDE:
+            base["priority_weight"] = URGENT
         if task.pool:
             base["pool"] = task.pool
         return base
@@ -249,6 +259,8 @@ class _Builder:
             base |= {"plan_window": self.window}
         if guards:
             base |= {"guard_slos": guards, "guard_budget": self.graph.guards.budget}
+        if ref.role is Role.STEP and self.limited is not None and name not in READ_ONLY_ACTIONS:
+            base |= {"guard_cost": self.limited}
         if task.rule is not None:
             base |= {"rule": task.rule, "change": self.change}
         try:
@@ -288,7 +300,7 @@ class _Builder:
             case TaskKind.ACQUIRE:
                 touches = tuple((touch.resource, touch.mode) for touch in graph.touches)
                 return AcquireOperator(
-                    plan_ref=ref, touches=touches, audience=self.audience, **base
+                    plan_ref=ref, touches=touches, audience=self.audience, cost=graph.cost, **base
                 )
             case TaskKind.APPROVE:
                 return RequestApprovalOperator(
@@ -320,6 +332,7 @@ class _Builder:
                     steps=self.steps,
                     verify=self.verify,
                     verify_rollback=self.verify_rollback,
+                    cost=self.limited if any(step.changes for step in self.steps) else None,
                     **base,
                 )
             case TaskKind.RELEASE:
@@ -334,6 +347,7 @@ class _Builder:
                     approvals=self.approvals,
                     runbook=graph.runbook,
                     audience=self.audience,
+                    cost=graph.cost,
                     **base,
                 )
             case _:

@@ -28,6 +28,8 @@ PLACES: dict[str, str] = {
     "risk": "planner_provider.decide.risk",
     "coverage": "planner_provider.decide.coverage",
     "wave": "planner_provider.decide.waves",
+    "cost": "planner_provider.decide.cost",
+    "cost_cap": "planner_provider.decide.cost_cap",
     "throttle": "planner_provider.decide.throttle",
     "window": "planner_provider.decide.windows",
 }

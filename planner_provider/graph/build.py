@@ -66,6 +66,7 @@ def build_graph(document: PlanDocument, catalog: Catalog) -> PlanGraph:
         runbook=plan.spec.runbook,
         ticket=plan.spec.ticket,
         silence=plan.spec.silence,
+        cost=plan.spec.cost,
         labels=dict(sorted(plan.metadata.labels.items())),
         parameters=plan.spec.parameters,
         schedule=plan.spec.schedule,

@@ -9,7 +9,7 @@ from pydantic import Field
 from planner_provider.graph.approvals import ChangeProfile, change_profile
 from planner_provider.graph.describe import describe_action
 from planner_provider.graph.frozen import Frozen
-from planner_provider.graph.model import PlanGraph, Task, TaskKind
+from planner_provider.graph.model import PlanGraph, Task
 from planner_provider.spec.kinds import Service
 from planner_provider.spec.plan import READ_ONLY_ACTIONS
 
@@ -29,13 +29,14 @@ class ChangeSummary(Frozen):
     """What undoes the steps, last one first."""
     irreversible: tuple[str, ...] = ()
     """Steps that change something and are not undone."""
+    max_cost: str = ""
+    """The most that an hour may cost more, such as ``5 EUR an hour``; empty without a limit."""
     runbook: str | None = None
     profile: ChangeProfile = Field(default_factory=ChangeProfile)
 
 
 def change_summary(graph: PlanGraph, profile: ChangeProfile) -> ChangeSummary:
     """Say what the plan of a graph does. ``graph.digest`` must be there."""
-    undos = [task for task in graph.tasks if task.kind is TaskKind.UNDO]
     return ChangeSummary(
         plan=graph.name,
         summary=graph.summary,
@@ -43,8 +44,9 @@ def change_summary(graph: PlanGraph, profile: ChangeProfile) -> ChangeSummary:
         digest=graph.digest,
         steps=tuple(_words(task) for task in graph.steps if task.action),
         touches=tuple(f"{item.resource} ({item.mode})" for item in graph.touches),
-        rollback=tuple(_words(task) for task in reversed(undos)),
+        rollback=tuple(_words(graph.by_id[item.task]) for item in reversed(graph.compensations)),
         irreversible=tuple(_words(task) for task in _irreversible(graph)),
+        max_cost=graph.cost.limit_words if graph.cost else "",
         runbook=graph.runbook,
         profile=profile,
     )

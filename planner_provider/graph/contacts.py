@@ -9,8 +9,17 @@ from pydantic import Field
 
 from planner_provider.graph.frozen import Frozen
 from planner_provider.spec.attached import Silence
-from planner_provider.spec.kinds import NoticeEvent, Severity, Team, TeamEscalation
+from planner_provider.spec.kinds import Team, TeamEscalation
+from planner_provider.spec.notices import NoticeEvent, Severity
 from planner_provider.spec.values import Duration, format_duration
+
+
+class OwnWords(Frozen):
+    """What a team says of an event in place of our own words: templates."""
+
+    event: NoticeEvent
+    title: str | None = None
+    text: str | None = None
 
 
 class ContactRoute(Frozen):
@@ -30,6 +39,10 @@ class ContactRoute(Frozen):
     """Whether ``channel`` is an issue there, which gets comments; or a silence."""
     silence: Silence | None = None
     """What Alertmanager silences, with parameters filled in."""
+    words: tuple[OwnWords, ...] = ()
+    """The team's own words, by event."""
+    states: tuple[tuple[NoticeEvent, str], ...] = ()
+    """What becomes of the state of the issue, by event."""
 
     @property
     def name(self) -> str:
@@ -90,6 +103,10 @@ def routes_of(team: Team, *, touched: bool = False) -> tuple[ContactRoute, ...]:
 
 def ways_of(team: Team, *, touched: bool = False) -> tuple[ContactRoute, ...]:
     """The routes of a team, each once."""
+    words = tuple(
+        OwnWords(event=event, title=said.title, text=said.text)
+        for event, said in sorted(team.spec.templates.items())
+    )
     return tuple(
         ContactRoute(
             connection=route.connection,
@@ -97,6 +114,7 @@ def ways_of(team: Team, *, touched: bool = False) -> tuple[ContactRoute, ...]:
             events=route.events,
             min_severity=route.min_severity,
             touched=touched and route.touched,
+            words=words,
         )
         for route in team.spec.routes
     )
@@ -116,6 +134,16 @@ def reach(item: Contact) -> list[str]:
         after = format_duration(escalation.after)
         lines.append(f"{escalation.team} ({ways}) if nobody acts for {after}")
     return lines
+
+
+def own_words(contacts: Iterable[Contact]) -> dict[tuple[str, str], OwnWords]:
+    """What teams, and those who are called if they do not act, are told in words of their own: by
+    team and event."""
+    told = [(item.team, item.ways) for item in contacts]
+    told += [(called.team, called.routes) for item in contacts for called in item.escalations]
+    return {
+        (team, words.event): words for team, ways in told for route in ways for words in route.words
+    }
 
 
 def _words(route: ContactRoute) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner_provider.graph.calendars import PlanCalendar
 from planner_provider.graph.change import Change, ChangeKind, added, changed, listed, removed, show
-from planner_provider.graph.contacts import reach
+from planner_provider.graph.contacts import own_words, reach
 from planner_provider.graph.diff_steps import Pair, order, steps, verify
 from planner_provider.graph.digest import canonical_text
 from planner_provider.graph.leaves import MISSING, Leaf, differing
@@ -37,6 +37,7 @@ def diff(old: PlanGraph, new: PlanGraph) -> tuple[Change, ...]:
         *calendar,
         *_section(pair, "approval", ChangeKind.APPROVAL),
         *_section(pair, "guards", ChangeKind.GUARDS),
+        *_section(pair, "cost", ChangeKind.GUARDS),
         *_parameters(pair),
         *_touches(pair),
         *_gathered(steps(pair)),
@@ -76,8 +77,8 @@ def _section(pair: Pair, name: str, kind: ChangeKind) -> Iterator[Change]:
         yield Change(kind, name, None, after, words, starts_itself)
     elif _full(pair.new, name) is None:
         words = f"{name} removed; it was {show(before)}"
-        lost = kind is not ChangeKind.SCHEDULE
-        if not lost:
+        lost = kind is not ChangeKind.SCHEDULE and (name != "cost" or _limits(pair))
+        if kind is ChangeKind.SCHEDULE:
             words = f"no longer starts by itself; it did: {show(before)}"
         yield Change(kind, name, before, None, words, lost)
     else:
@@ -85,7 +86,18 @@ def _section(pair: Pair, name: str, kind: ChangeKind) -> Iterator[Change]:
             before, after, old_full=_full(pair.old, name), new_full=_full(pair.new, name)
         ):
             lost_calendar = leaf.path == ("calendar",) and leaf.new is None
-            yield changed(kind, name, leaf, lead=f"{name}: {leaf.where}", weaker=lost_calendar)
+            other_cost = name == "cost" and leaf.key in _MEASURED and _limits(pair)
+            weaker = lost_calendar or other_cost
+            yield changed(kind, name, leaf, lead=f"{name}: {leaf.where}", weaker=weaker)
+
+
+_MEASURED = frozenset({"connection", "query", "currency"})
+"""What the cost is measured by: nobody can tell which of two questions is stricter."""
+
+
+def _limits(pair: Pair) -> bool:
+    """Whether the cost of the old plan had a limit."""
+    return pair.old.cost is not None and pair.old.cost.max_increase is not None
 
 
 def _calendars(pair: Pair) -> Iterator[Change]:
@@ -177,6 +189,16 @@ def _contacts(pair: Pair) -> Iterator[Change]:
         if old != new:
             words = f"{team} is told by {listed(new)}; before by {listed(old)}"
             yield Change(ChangeKind.CONTACTS, f"team {team}", old, new, words, fewer(old, new))
+    said, says = own_words(pair.old.contacts), own_words(pair.new.contacts)
+    for team in sorted({name for name, _ in {*said, *says}}):
+        events = sorted(
+            event
+            for name, event in {*said, *says}
+            if name == team and said.get((team, event)) != says.get((team, event))
+        )
+        if events:
+            words = f"{team} is told of {', '.join(events)} in other words"
+            yield Change(ChangeKind.CONTACTS, f"team {team}", None, None, words)
 
 
 def _full(graph: PlanGraph, name: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from planner_provider.graph.contacts import reach
+from planner_provider.graph.contacts import own_words, reach
 from planner_provider.graph.describe import describe_action
 from planner_provider.graph.expectations import budget_expected, expected
 from planner_provider.graph.model import PlanGraph, Task, TaskKind
@@ -178,6 +178,11 @@ def before(graph: PlanGraph) -> tuple[str, ...]:
     said += [f"SLO {name} must be healthy." for name in graph.guards.slos]
     if graph.guards.budget:
         said += [f"Only if {part}." for part in budget_expected(graph.guards.budget)]
+    if graph.cost and graph.cost.max_increase is not None:
+        said.append(
+            "What it costs must be known; it is undone if that rises by more than "
+            f"{graph.cost.limit_words}."
+        )
     if graph.touches:
         said.append("No other plan may hold what this one touches.")
     if graph.ttl:
@@ -211,9 +216,15 @@ def told(graph: PlanGraph) -> tuple[str, ...]:
         for item in graph.contacts
         if item.connections
     ]
+    worded: dict[str, list[str]] = {}
+    for team, event in own_words(graph.contacts):
+        worded.setdefault(team, []).append(event)
+    said += [f"{team} is told of {', '.join(e)} in its own words." for team, e in worded.items()]
     if graph.ticket:
         issue = f"{graph.ticket.via} issue {graph.ticket.issue}"
         said.append(f"The {issue} gets a comment at the start, for approvals, and at the end.")
+        for event, state in graph.ticket.states.items():
+            said.append(f"Its state becomes '{state}' at the event {event}.")
     if graph.silence:
         alerts = ", ".join(matcher_words(item) for item in graph.silence.matchers)
         most = format_duration(graph.silence.for_)

@@ -21,6 +21,7 @@ from planner_provider.graph.frozen import Frozen
 from planner_provider.graph.slos import Slo
 from planner_provider.spec.actions import Approval
 from planner_provider.spec.attached import Silence, Ticket
+from planner_provider.spec.cost import Cost
 from planner_provider.spec.plan import (
     ActionHolder,
     Guards,
@@ -166,6 +167,7 @@ class PlanGraph(Frozen):
     runbook: str | None = None
     ticket: Ticket | None = None
     silence: Silence | None = None
+    cost: Cost | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     schedule: Schedule | None = None

@@ -139,6 +139,7 @@ _QUESTIONS: dict[str, Question] = {
     "min_remaining": _lower,
     "max_burn_rate": _higher,
     "ttl": _higher,
+    "max_age": _higher,
     # how long it is watched and waited for
     "bake": _lower,
     "for": _lower,
@@ -150,6 +151,7 @@ _QUESTIONS: dict[str, Question] = {
     "max_unavailable": _looser_or_less,
     "max_replicas": _higher,
     "cost_cap_per_hour": _higher,
+    "max_increase": _higher,
     "force": lambda old, new: new is True,
     "never": fewer,
     # who must agree

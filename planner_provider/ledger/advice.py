@@ -8,6 +8,9 @@ from planner_provider.ledger.journal import PART, Journal, StepStatus
 from planner_provider.ledger.reports import Story
 from planner_provider.ledger.rows import Act, ActRole, ApprovalState, Outcome
 
+FRESH_SECONDS = 10
+"""A sign of life is told in steps of so many seconds: what is told stays as it is while all is
+well, and whoever polls is not sent it anew each second."""
 NOT_IN_THE_WORLD = frozenset({StepStatus.UNTOUCHED, StepStatus.UNDONE})
 
 
@@ -100,8 +103,9 @@ def _acting(act: Act, now: datetime) -> str:
     }[act.role]
     if act.parked_at is not None:
         return f"{what} and waits; no process acts on it."
-    silent = round((now - act.alive_at).total_seconds())
-    return f"{what}; its last sign of life was {max(0, silent)} s ago."
+    silent = int((now - act.alive_at).total_seconds() // FRESH_SECONDS * FRESH_SECONDS)
+    age = f"more than {silent} s" if silent > 0 else f"less than {FRESH_SECONDS} s"
+    return f"{what}; its last sign of life was {age} ago."
 
 
 def _ended(story: Story, outcome: Outcome) -> list[str]:

@@ -74,7 +74,8 @@ class Conclusion:
 
     outcome: Outcome
     reason: str
-    """For a person at night: what stopped it, what is left, in whole sentences."""
+    """For a person at night, in whole sentences: what stopped it, what is left. What is left comes
+    first where somebody must look now: lists and messages may cut the rest off."""
     done: tuple[str, ...] = ()
     """Steps that are in the world."""
     undone: tuple[str, ...] = ()
@@ -97,7 +98,10 @@ def conclude(facts: RunFacts) -> Conclusion:
     unclear = _names(f for f in remaining if not f.has_undo and f.state.status is StepStatus.FAILED)
     stays = _names(f for f in remaining if not f.has_undo and f.step not in unclear)
     outcome, world = _judge(facts, not_undone, undone, stays, unclear)
-    reason = " ".join(part for part in (facts.why.strip(), world) if part)
+    told = (facts.why.strip(), world)
+    if outcome is Outcome.ROLLBACK_FAILED:
+        told = (world, facts.why.strip())
+    reason = " ".join(part for part in told if part)
     return Conclusion(outcome, reason, done, undone, (*not_undone, *stays), unclear)
 
 

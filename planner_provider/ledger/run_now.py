@@ -151,9 +151,9 @@ def _waits_for(steps: Sequence[StepNow], seen: Seen, now: datetime) -> str | Non
     for throttle in seen.throttles:
         kept = Kept.read(throttle.state) if throttle.state else None
         if kept is not None and kept.paused is not None:
-            return f"{throttle.name} is paused by {kept.paused.who}: {kept.paused.reason}"
+            return f"throttle {throttle.name}, paused by {kept.paused.who}: {kept.paused.reason}"
         if kept is not None and kept.blocked:
-            return f"{throttle.name} begins nothing new: {kept.blocked}"
+            return f"throttle {throttle.name}, which lets nothing new begin: {kept.blocked}"
     for step in steps:
         if step.state == "waiting" and step.action in WAITING_ACTIONS:
             return f"step {step.id}: {step.summary}" if step.summary else f"step {step.id}"

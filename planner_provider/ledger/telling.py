@@ -48,14 +48,23 @@ class Telling(Database):
         with writing(self._engine) as connection:
             return notices.claim(connection, now=now, until=until, limit=limit)
 
-    def notice_sent(self, notice: Notice, *, thread: str | None, actor: str, now: datetime) -> bool:
-        """It was sent. ``False`` if others have claimed it since."""
+    def notice_sent(
+        self,
+        notice: Notice,
+        *,
+        thread: str | None,
+        actor: str,
+        now: datetime,
+        state: str | None = None,
+    ) -> bool:
+        """It was sent, or an issue set to a state. ``False`` if others have claimed it since."""
         with writing(self._engine) as connection:
             done = notices.settle(connection, notice, NoticeState.SENT, now=now, thread=thread)
             if done:
+                detail = {"event": notice.event, "channel": notice.channel}
                 audit.append(
                     connection, what=SENT, actor=actor, plan_id=notice.plan_id,
-                    detail={"event": notice.event, "channel": notice.channel}, now=now,
+                    detail=detail | ({"state": state} if state else {}), now=now,
                 )  # fmt: skip
             return done
 

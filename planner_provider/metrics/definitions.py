@@ -106,6 +106,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         "plan_last_success_timestamp_seconds", "When a run last succeeded.", "plan", "start"
     ),
     _gauge(
+        "plan_cost_change_ratio",
+        "Increase of the cost of an hour by the last run of which it is known, as a share.",
+        "plan",
+    ),
+    _gauge(
         "plan_stale", "1 if it starts by itself and has not succeeded in three periods.", "plan"
     ),
     # the planner itself
@@ -118,6 +123,17 @@ DEFINITIONS: tuple[Definition, ...] = (
     _gauge("approval_median_seconds", "M4: from question to answer.", "window", "urgent"),
     _gauge("conflicts_per_hundred_runs", "M5: runs of a hundred that met a lock.", "window"),
     _gauge("budget_burnt_ratio", "M6: error budget that went in a run, on the mean.", "window"),
+    _gauge(
+        "cost_change_per_hour", "M7: what an hour costs more after runs, sum.", "window", "currency"
+    ),
+    _gauge(
+        "cost_change_mean_per_hour",
+        "M7: what an hour costs more after a run, mean.",
+        "window",
+        "currency",
+    ),
+    _gauge("cost_known_runs", "Runs of which M7 is known.", "window", "currency"),
+    _gauge("cost_unknown_runs", "Runs that acted, and of which M7 should be known.", "window"),
     _gauge("input_coverage_mean_ratio", "M8: share of facts that were known, mean of the plans."),
     _gauge("checks_passed_ratio", "M9: safety checks passed before the first step.", "window"),
     _gauge("rollback_ratio", "M10: rolled back, of the runs that acted.", "window"),

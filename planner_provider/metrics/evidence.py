@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from planner_provider.decide import cost
 from planner_provider.decide.model import Fact
 
 BUDGET = ": budget left"
@@ -25,6 +26,25 @@ class Budget:
     """Share of the error budget that is left; ``None``: not known."""
     burn_rate: float | None
     """The burn rate that lasts: of each pair of windows the lower one, of these the highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostChange:
+    """What an hour cost before the first change of a run, and at its end."""
+
+    currency: str
+    before: float
+    after: float
+
+    @property
+    def increase(self) -> float:
+        """How much more an hour costs; below 0 if it costs less."""
+        return cost.rounded(self.after - self.before)
+
+    @property
+    def share(self) -> float | None:
+        """The increase as a share of what it cost before; ``None`` if that was nothing."""
+        return self.increase / self.before if self.before > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +114,17 @@ def burnt(first: tuple[Budget, ...], last: tuple[Budget, ...]) -> float | None:
         if item.left is not None and item.slo in before
     ]
     return max(0.0, *spent) if spent else None
+
+
+def cost_change(verdict: str) -> CostChange | None:
+    """What the last reading of a run's cost says; ``None`` if one of the two is not known."""
+    document = _json(verdict)
+    measures = document.get("measures", ()) if isinstance(document, dict) else ()
+    found = {str(item.get("name")): item for item in measures}
+    before, after = (found.get(name, {}).get("value") for name in (cost.BEFORE, cost.NOW))
+    if before is None or after is None:
+        return None
+    return CostChange(str(found[cost.NOW].get("unit", "")), float(before), float(after))
 
 
 def _lasting(pairs: Mapping[str, list[float | None]]) -> float | None:

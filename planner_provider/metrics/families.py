@@ -199,6 +199,10 @@ def _plans(snapshot: Snapshot, values: _Values) -> None:
             values.most(
                 "plan_last_success_timestamp_seconds", at.timestamp(), fold.label(plan), start
             )
+    oldest_first = sorted(fold.ended.values(), key=lambda run: run.ended_at)
+    newest = {run.plan: run for run in oldest_first if run.plan_id in snapshot.costs}
+    for plan, run in newest.items():
+        values.most("plan_cost_change_ratio", snapshot.costs[run.plan_id].share, fold.label(plan))
     values.put("automated_plans_ratio", automated(snapshot.plans.values()))
 
 
@@ -208,10 +212,11 @@ def _figures(snapshot: Snapshot, values: _Values) -> None:
         period = Period.last(timedelta(days=days), snapshot.at)
         present, before = (
             figures(
-                fold.ended.values(), fold.answered, span, plans=snapshot.plans, burnt=snapshot.burnt
+                fold.ended.values(), fold.answered, span, plans=snapshot.plans,
+                burnt=snapshot.burnt, costs=snapshot.costs,
             )
             for span in (period, period.before)
-        )
+        )  # fmt: skip
         values.put("runs_ended", present.runs, window)
         values.put("success_ratio", present.success, window)
         values.put("completion_median_seconds", present.completion, window)
@@ -220,6 +225,11 @@ def _figures(snapshot: Snapshot, values: _Values) -> None:
         values.put("approval_median_seconds", present.urgent_approval, window, "true")
         values.put("conflicts_per_hundred_runs", present.conflicts, window)
         values.put("budget_burnt_ratio", present.burnt, window)
+        for item in present.costs:
+            values.put("cost_change_per_hour", item.total, window, item.currency)
+            values.put("cost_change_mean_per_hour", item.mean, window, item.currency)
+            values.put("cost_known_runs", item.runs, window, item.currency)
+        values.put("cost_unknown_runs", present.costs_unknown, window)
         values.put("checks_passed_ratio", present.checks, window)
         values.put("rollback_ratio", present.rollbacks, window)
         values.put("mitigation_ratio", ratio(present.rollback, before.rollback), window)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import fsum
 from statistics import median
 
 from planner_provider.ledger.rows import Outcome
+from planner_provider.metrics.evidence import CostChange
 from planner_provider.metrics.fold import Answered, Ended
 from planner_provider.metrics.plans import PlanFacts
 
@@ -42,6 +44,21 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
+class Spending:
+    """What the runs of a period changed about the cost of an hour, in one currency."""
+
+    currency: str
+    runs: int
+    total: float
+    """Sum of their increases; below 0 if they made it cheaper."""
+
+    @property
+    def mean(self) -> float:
+        """The increase of a run."""
+        return self.total / self.runs
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """``None``: there was nothing in the period that it could be made from."""
 
@@ -62,6 +79,10 @@ class Figures:
     """M5: runs that met a lock of another plan, of 100 runs."""
     burnt: float | None
     """M6: largest share of an error budget that went during a run, mean over runs."""
+    costs: tuple[Spending, ...]
+    """M7: how much more an hour costs, of the runs of which that is known, by currency."""
+    costs_unknown: int
+    """Runs that acted, whose plan says how its cost is measured, and of which it is not known."""
     checks: float | None
     """M9: share of the safety checks that had passed when the first step began."""
     rollbacks: float | None
@@ -81,8 +102,13 @@ def figures(
     *,
     plans: Mapping[str, PlanFacts],
     burnt: Mapping[str, float],
+    costs: Mapping[str, CostChange],
 ) -> Figures:
-    """Work them out. ``burnt``: plan ID -> share of an error budget that went during the run."""
+    """Work them out.
+
+    ``burnt``: plan ID -> share of an error budget that went during the run. ``costs``: plan ID ->
+    what it cost before and after.
+    """
     runs = [run for run in ended if run.ended_at in period]
     outcomes = dict.fromkeys(Outcome, 0)
     for run in runs:
@@ -109,9 +135,22 @@ def figures(
         urgent_approval=_median(item.latency for item in urgent),
         conflicts=100 * sum(run.waited_for_locks for run in runs) / len(runs) if runs else None,
         burnt=sum(spent) / len(spent) if spent else None,
+        costs=spending(costs[run.plan_id] for run in runs if run.plan_id in costs),
+        costs_unknown=sum(run.last_cost is not None and run.plan_id not in costs for run in acted),
         checks=1 - sum(run.checks_failed for run in acted) / checked if checked else None,
         rollbacks=sum(run.outcome in UNDONE for run in acted) / len(acted) if acted else None,
         slow_approvals=sum(item.latency > SLOW for item in said),
+    )
+
+
+def spending(changes: Iterable[CostChange]) -> tuple[Spending, ...]:
+    """The sum of the increases of each currency, by its name."""
+    found: dict[str, list[float]] = {}
+    for change in changes:
+        found.setdefault(change.currency, []).append(change.increase)
+    return tuple(
+        Spending(currency, len(increases), fsum(increases))
+        for currency, increases in sorted(found.items())
     )
 
 

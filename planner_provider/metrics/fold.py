@@ -58,6 +58,8 @@ class Open:
     first_slo: int | None = None
     last_slo: int | None = None
     """Ids of the first and the last decision about SLOs."""
+    last_cost: int | None = None
+    """Id of the last reading of what it costs."""
     error: str | None = None
     """Class of the last error of a task."""
 
@@ -86,6 +88,7 @@ class Ended:
     first_slo: int | None
     last_slo: int | None
     error: str | None
+    last_cost: int | None = None
 
     @property
     def took(self) -> timedelta:
@@ -250,6 +253,8 @@ class Fold:
         if kind == "slo_gate":
             run.first_slo = number if run.first_slo is None else run.first_slo
             run.last_slo = number
+        if kind == "cost":
+            run.last_cost = number
         if kind in CHECKS and run.acted_at is None:
             run.checks[kind, str(step or "")] = verdict == "proceed"
         if verdict == "roll_back":
@@ -316,6 +321,7 @@ class Fold:
             first_slo=run.first_slo,
             last_slo=run.last_slo,
             error=run.error,
+            last_cost=run.last_cost,
         )
         del self.open[run.plan_id]
         self.last_of_run.pop(run.plan_id, None)

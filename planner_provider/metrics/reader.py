@@ -16,7 +16,15 @@ from planner_provider.ledger.schema import COMPILED_PLANS, DECISIONS
 from planner_provider.ledger.upgrade import require_schema
 from planner_provider.metrics import events
 from planner_provider.metrics.events import Position
-from planner_provider.metrics.evidence import Budget, Evidence, budgets, burnt, evidence
+from planner_provider.metrics.evidence import (
+    Budget,
+    CostChange,
+    Evidence,
+    budgets,
+    burnt,
+    cost_change,
+    evidence,
+)
 from planner_provider.metrics.fold import Ended, Fold
 from planner_provider.metrics.plans import PlanFacts, plan_facts, stale_since
 from planner_provider.metrics.present import Present, look
@@ -41,6 +49,8 @@ class Snapshot:
     """Plan ID of a run that goes on -> its newest decision about SLOs or a canary."""
     burnt: Mapping[str, float]
     """Plan ID of a run that ended -> share of an error budget that went during it."""
+    costs: Mapping[str, CostChange]
+    """Plan ID of a run that ended -> what it cost before and after."""
     stale_since: Mapping[str, datetime]
     """Plan that starts by itself -> since when it must have succeeded."""
 
@@ -62,6 +72,7 @@ class _Known:
     position: Position = field(default_factory=Position)
     evidence: dict[int, Evidence] = field(default_factory=dict)
     budgets: dict[int, tuple[Budget, ...]] = field(default_factory=dict)
+    costs: dict[int, CostChange | None] = field(default_factory=dict)
     plans: dict[str, PlanFacts] = field(default_factory=dict)
     stale: dict[tuple[str, str], tuple[datetime, datetime | None]] = field(default_factory=dict)
 
@@ -126,6 +137,7 @@ class MetricsReader:
             newest=tuple(known.evidence[n] for n in sorted(newest) if n in known.evidence),
             live={p: known.evidence[n] for p, n in live.items() if n in known.evidence},
             burnt=spent,
+            costs=self._costs(connection, known.fold.ended.values()),
             stale_since=self._stale(now),
         )
 
@@ -185,6 +197,20 @@ class MetricsReader:
             for run in runs
         }
         return {plan_id: share for plan_id, share in found.items() if share is not None}
+
+    def _costs(self, connection: Connection, ended: Iterable[Ended]) -> dict[str, CostChange]:
+        """M7 of each run that acted: what was read before its first change, and at its end."""
+        runs = {run.plan_id: run.last_cost for run in ended if run.acted and run.last_cost}
+        wanted, known = set(runs.values()), self._known.costs
+        query = select(DECISIONS.c.id, DECISIONS.c.verdict).where(
+            DECISIONS.c.id.in_(wanted - known.keys())
+        )
+        for number, verdict in connection.execute(query):
+            known[number] = cost_change(verdict)
+        for gone in known.keys() - wanted:
+            del known[gone]
+        found = {plan_id: known.get(number) for plan_id, number in runs.items()}
+        return {plan_id: change for plan_id, change in found.items() if change is not None}
 
     def _stale(self, now: datetime) -> dict[str, datetime]:
         known = self._known.stale

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Literal
 
 from planner_provider.ledger.rows import Outcome
+from planner_provider.metrics.evidence import CostChange
 from planner_provider.metrics.figures import SLOW, Figures, Period, automated, figures, ratio
 from planner_provider.metrics.fold import Answered, Ended
 from planner_provider.metrics.present import LiveRun, OpenApproval
@@ -41,6 +42,14 @@ class SlowPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Costed:
+    """What a run changed about the cost of an hour."""
+
+    run: Ended
+    change: CostChange
+
+
+@dataclass(frozen=True, slots=True)
 class Stale:
     """A plan that has not done for long what it is for."""
 
@@ -70,6 +79,8 @@ class Report:
     slow: tuple[Answered, ...]
     slow_plans: tuple[SlowPlan, ...]
     bad: tuple[Ended, ...]
+    costs: tuple[Costed, ...]
+    """Runs that changed what an hour costs, the dearest first."""
     held: tuple[LiveRun, ...]
     stale: tuple[Stale, ...]
 
@@ -80,10 +91,11 @@ def report(snapshot: Snapshot, length: timedelta) -> Report:
     fold = snapshot.fold
     present, before = (
         figures(
-            fold.ended.values(), fold.answered, span, plans=snapshot.plans, burnt=snapshot.burnt
+            fold.ended.values(), fold.answered, span, plans=snapshot.plans, burnt=snapshot.burnt,
+            costs=snapshot.costs,
         )
         for span in (period, period.before)
-    )
+    )  # fmt: skip
     coverages = [item.coverage for item in snapshot.newest if item.coverage is not None]
     bad = [run for run in fold.ended.values() if run.ended_at in period and run.outcome in BAD]
     answered = [
@@ -107,6 +119,7 @@ def report(snapshot: Snapshot, length: timedelta) -> Report:
         ),
         slow_plans=_slow_plans(snapshot, answered),
         bad=tuple(sorted(bad, key=lambda run: (BAD.index(run.outcome), -run.ended_at.timestamp()))),
+        costs=_costs(snapshot, period),
         held=tuple(
             sorted(
                 (run for run in snapshot.present.live if run.held_at is not None),
@@ -120,6 +133,17 @@ def report(snapshot: Snapshot, length: timedelta) -> Report:
 def _waits(item: OpenApproval, now: datetime) -> Waits:
     waited = max(timedelta(0), now - item.asked_at)
     return Waits(item, waited, waited > SLOW)
+
+
+def _costs(snapshot: Snapshot, period: Period) -> tuple[Costed, ...]:
+    found = [
+        Costed(run, snapshot.costs[run.plan_id])
+        for run in snapshot.fold.ended.values()
+        if run.ended_at in period and run.plan_id in snapshot.costs
+    ]
+    return tuple(
+        sorted(found, key=lambda i: (i.change.currency, -i.change.increase, i.run.plan_id))
+    )
 
 
 def _slow_plans(snapshot: Snapshot, answered: list[Answered]) -> tuple[SlowPlan, ...]:

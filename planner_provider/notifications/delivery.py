@@ -8,6 +8,7 @@ from typing import Any
 from planner_provider.errors import MisconfiguredError, PlannerError, UnavailableError
 from planner_provider.hooks.connections import get_connection, redact, secrets_of, shorten
 from planner_provider.notifications.services.parcel import Parcel, Service
+from planner_provider.notifications.wording import worded
 
 PACKAGE = "airflow-provider-planner"
 _PLACES: dict[str, tuple[str, str, bool, str | None]] = {
@@ -55,13 +56,18 @@ def deliver(parcel: Parcel, *, closes: bool = False) -> str | None:
             from planner_provider.notifications.services.alertmanager import silence
 
             return silence(parcel)
+        from planner_provider.notifications.services.issue_states import set_state
         from planner_provider.notifications.services.issues import comment
 
-        comment(parcel)
+        if parcel.state is None:
+            comment(parcel)
+        else:
+            set_state(parcel)
         return None
     service = service_of(connection.conn_type, parcel.connection)
     if closes and not service.alerts:
         return parcel.thread
+    parcel = worded(parcel)
     try:
         return service.send(parcel, connection)
     except PlannerError:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from planner_provider.ledger.rows import Outcome
-from planner_provider.spec.kinds import NoticeEvent, Severity
+from planner_provider.spec.notices import NoticeEvent, Severity
 
 AlertAction = Literal["trigger", "resolve", "none"]
 MAX_SUBJECT = 250
@@ -96,6 +96,10 @@ class Event(BaseModel):
     """Task id of the approval that is asked for."""
     waited: str | None = None
     """For how long nobody has acted, in words, if it is told again to others."""
+    own_title: str | None = None
+    """What a team says in place of our title, as plain text."""
+    own_text: str | None = None
+    """What a team says in place of our lines, as plain text."""
 
     @property
     def alert(self) -> AlertAction:
@@ -107,6 +111,8 @@ class Event(BaseModel):
     @property
     def title(self) -> str:
         """One short line."""
+        if self.own_title is not None:
+            return " ".join(self.own_title.split())
         headline = HEADLINES[self.kind]
         waiting = f" (nobody has acted for {self.waited})" if self.waited else ""
         return " ".join(f"{self.plan}: {headline}{waiting}".split())
@@ -114,6 +120,8 @@ class Event(BaseModel):
     @property
     def lines(self) -> tuple[str, ...]:
         """All that is said, without the links: plain text."""
+        if self.own_text is not None:
+            return tuple(self.own_text.strip().splitlines())
         owner = f", owned by {self.owner}" if self.owner else ""
         started = f", started by {self.requester}" if self.requester else ""
         found = [self.summary]
@@ -136,6 +144,11 @@ class Event(BaseModel):
             ("Runbook", self.runbook if _is_address(self.runbook) else None),
         )
         return tuple((words, address) for words, address in named if address)
+
+    @property
+    def heading(self) -> str:
+        """The line by which an alert is known: the title, and what it is about."""
+        return self.title if self.own_title is not None else f"{self.title}. {self.summary}"
 
     @property
     def text(self) -> str:

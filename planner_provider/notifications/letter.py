@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from planner_provider.graph.contacts import ContactRoute
-from planner_provider.notifications.events import Event
+from planner_provider.graph.contacts import ContactRoute, OwnWords
+from planner_provider.notifications.events import CLOSES, Event
 from planner_provider.spec.attached import Silence
-from planner_provider.spec.kinds import NoticeEvent
+from planner_provider.spec.notices import NoticeEvent
 
 
 class Letter(BaseModel):
@@ -23,6 +23,10 @@ class Letter(BaseModel):
     tracker: Literal["jira", "github", "alertmanager"] | None = None
     """Whether ``channel`` is an issue there, or a silence."""
     silence: Silence | None = None
+    state: str | None = None
+    """What the state of the issue becomes; without one, the issue gets a comment."""
+    words: tuple[OwnWords, ...] = ()
+    """The team's own words for this event, and for those that may close what it opens."""
     closes: bool = False
     """Whether it goes there only to close an alert; chats and mail are left alone."""
     unless_acted: NoticeEvent | None = None
@@ -35,7 +39,10 @@ class Letter(BaseModel):
     @property
     def route(self) -> ContactRoute:
         """Where it goes."""
-        return ContactRoute(connection=self.connection, channel=self.channel, tracker=self.tracker)
+        return ContactRoute(
+            connection=self.connection, channel=self.channel, tracker=self.tracker,
+            words=self.words,
+        )  # fmt: skip
 
     @classmethod
     def of(
@@ -43,6 +50,7 @@ class Letter(BaseModel):
         event: Event,
         route: ContactRoute,
         *,
+        state: str | None = None,
         closes: bool = False,
         unless_acted: NoticeEvent | None = None,
     ) -> Self:
@@ -53,6 +61,8 @@ class Letter(BaseModel):
             channel=route.channel,
             tracker=route.tracker,
             silence=route.silence,
+            state=state,
+            words=tuple(w for w in route.words if w.event == event.kind or w.event in CLOSES),
             closes=closes,
             unless_acted=unless_acted,
         )

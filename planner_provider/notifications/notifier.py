@@ -15,7 +15,7 @@ from planner_provider.notifications.delivery import deliver
 from planner_provider.notifications.events import SEVERITY, Event, event_key, subject_of
 from planner_provider.notifications.plans import run_address
 from planner_provider.notifications.services.parcel import Parcel
-from planner_provider.spec.kinds import NoticeEvent, Severity
+from planner_provider.spec.notices import NoticeEvent, Severity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

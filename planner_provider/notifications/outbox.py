@@ -147,6 +147,8 @@ def _send_one(ledger: Ledger, notice: Notice, now: Now) -> bool:
         channel=letter.channel,
         tracker=letter.tracker,
         silence=letter.silence,
+        state=letter.state,
+        words=letter.words,
         key=event_key(letter.event, notice.channel),
         thread=ledger.notice_thread(notice.plan_id, notice.channel),
     )
@@ -156,13 +158,17 @@ def _send_one(ledger: Ledger, notice: Notice, now: Now) -> bool:
         final = isinstance(error, RefusedError) or notice.tries >= MAX_TRIES
         again = None if final else now() + back_off(notice.tries)
         log.error(
-            "%s could not be told (%s), %s: %s", notice.channel, letter.event.title,
-            "and is not" if final else "and is told again later", error,
+            "%s could not be %s (%s), %s: %s", notice.channel, _doing(letter), letter.event.title,
+            "and is not" if final else f"and is {_doing(letter)} again later", error,
         )  # fmt: skip
         ledger.notice_failed(notice, str(error), again_at=again, actor=ACTOR, now=now())
         return False
-    log.info("%s was told: %s.", notice.channel, letter.event.title)
-    return ledger.notice_sent(notice, thread=thread, actor=ACTOR, now=now())
+    log.info("%s was %s: %s.", notice.channel, _doing(letter), letter.event.title)
+    return ledger.notice_sent(notice, thread=thread, actor=ACTOR, now=now(), state=letter.state)
+
+
+def _doing(letter: Letter) -> str:
+    return "told" if letter.state is None else f"set to '{letter.state}'"
 
 
 def _read(notice: Notice) -> Letter | None:

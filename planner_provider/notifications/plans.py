@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import quote
 
 from airflow.sdk.configuration import conf
@@ -24,7 +24,7 @@ from planner_provider.notifications.events import OF_OUTCOME, SEVERITY, Event, s
 from planner_provider.notifications.outbox import write
 from planner_provider.notifications.routing import routes_for
 from planner_provider.spec.attached import Silence, Ticket
-from planner_provider.spec.kinds import NoticeEvent
+from planner_provider.spec.notices import IssueEvent, NoticeEvent
 
 if TYPE_CHECKING:
     from planner_provider.ledger import Ledger
@@ -34,10 +34,7 @@ log = logging.getLogger(__name__)
 
 LOOKS_BACK = timedelta(days=7)
 """How old a hold may be whose end is still told."""
-IN_ISSUES: tuple[NoticeEvent, ...] = (
-    "started", "needs_approval", "approved", "held", "resumed", "done", "rolled_back",
-    "rollback_failed", "failed", "rejected", "expired", "blocked", "aborted",
-)  # fmt: skip
+IN_ISSUES: tuple[IssueEvent, ...] = get_args(IssueEvent)
 """What an issue gets a comment for."""
 NEXT: dict[NoticeEvent, str] = {
     "held": "Find out what it is held for. Then `planner resume {plan_id}`, or abort it.",
@@ -77,7 +74,7 @@ class Audience:
             found.append(
                 ContactRoute(
                     connection=self.ticket.connection, channel=issue, tracker=self.ticket.via,
-                    events=IN_ISSUES,
+                    events=IN_ISSUES, states=tuple(self.ticket.states.items()),
                 )
             )  # fmt: skip
         if self.silence is not None:

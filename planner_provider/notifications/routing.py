@@ -9,7 +9,7 @@ from planner_provider.graph.contacts import Contact, ContactRoute
 from planner_provider.ledger.notices import Draft
 from planner_provider.notifications.events import SEVERITIES, Event, subject_of
 from planner_provider.notifications.letter import Letter
-from planner_provider.spec.kinds import NoticeEvent
+from planner_provider.spec.notices import NoticeEvent
 from planner_provider.spec.values import format_duration
 
 ESCALATED: frozenset[NoticeEvent] = frozenset(
@@ -44,12 +44,16 @@ def drafts(
 
     ``earlier`` is what was sent of the same run. If the event closes an alert, it goes wherever
     one may have gone, whatever the route says; and who was called because nobody had acted hears
-    that somebody has.
+    that somebody has. Where an issue gets a state, that is a notice of its own, after the comment.
     """
     letters: dict[str, Letter] = {}
+    states: dict[str, Letter] = {}
     for route in routes:
         if wanted(route, event):
             letters.setdefault(route.name, Letter.of(event, route))
+            state = dict(route.states).get(event.kind)
+            if state is not None:
+                states.setdefault(route.name, Letter.of(event, route, state=state))
     if event.alert == "resolve":
         for letter in earlier:
             called = letter.event.waited is not None
@@ -57,7 +61,11 @@ def drafts(
             if known is None or (called and known.closes):
                 closing = Letter.of(event, letter.route, closes=not called)
                 letters[letter.route.name] = closing
-    return tuple(_draft(name, letter, event.at) for name, letter in letters.items())
+    later = subject_of("state", event.subject)
+    return (
+        *(_draft(name, letter, event.at) for name, letter in letters.items()),
+        *(_draft(name, letter, event.at, subject=later) for name, letter in states.items()),
+    )
 
 
 def escalations(event: Event, contacts: Iterable[Contact]) -> tuple[Draft, ...]:

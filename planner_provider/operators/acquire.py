@@ -12,11 +12,14 @@ from planner_provider.ledger.contention import conflict_text
 from planner_provider.ledger.rows import Hold, Lease, Mode, PlanRun, Waiting
 from planner_provider.notifications.outbox import send_left
 from planner_provider.notifications.plans import Audience, note_start
+from planner_provider.operators.cost import RunCost
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.spec.values import format_duration
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from planner_provider.spec.cost import Cost
 
 WAIT = timedelta(hours=4)
 """How long is waited for other runs at most, unless something else is given."""
@@ -44,6 +47,7 @@ class AcquireOperator(FrameOperator):
     :param wait: how long to wait at most, from the first try; zero for one look.
     :param audience: who is told that the run begins to act, if they want to hear of it; by default
         whom the newest compilation names.
+    :param cost: what the plan costs, read once the run holds its locks, before anything is changed.
     """
 
     def __init__(
@@ -52,10 +56,12 @@ class AcquireOperator(FrameOperator):
         touches: tuple[tuple[str, str], ...] = (),
         wait: timedelta = WAIT,
         audience: Audience | None = None,
+        cost: Cost | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.audience = audience
+        self.cost = cost
         self.touches = touches
         self.wait = wait
 
@@ -77,6 +83,10 @@ class AcquireOperator(FrameOperator):
             if isinstance(answer, Lease):
                 note_start(task.ledger, plan_id, now=now, audience=self.audience)
                 send_left(task.ledger, now=self.clock.now)
+                if self.cost is not None:
+                    RunCost(
+                        self.cost, task.ledger, plan_id, task.actor, self.clock.now
+                    ).read_start()
                 return self._taken(answer)
             in_the_way = tuple(dict.fromkeys(b.plan_id for b in answer.blockers))
             if in_the_way != told:

@@ -220,7 +220,8 @@ class Question:
             what = f"{name}, {way.name}, {self.asked_at.isoformat()}"
             if book.told(what) or not wanted(way, event):
                 continue
-            parcel = Parcel(event, way.connection, way.channel, event_key(event, way.name))
+            key = event_key(event, way.name)
+            parcel = Parcel(event, way.connection, way.channel, key, words=way.words)
             try:
                 deliver(parcel)
             except PlannerError as error:

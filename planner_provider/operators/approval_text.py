@@ -51,6 +51,9 @@ def body_text(
         parts += _section("What is done", steps, numbered=True)
         parts += _section("What is touched", touches)
         parts += _rollback(change, parameters)
+        if change.max_cost:
+            most = f"It may cost at most {change.max_cost} more than before."
+            parts.append(f"{most} Above that it is undone.")
     if risk is not None:
         parts += _risk(risk)
     parts.append(who_text(rule, requester, answers_until))

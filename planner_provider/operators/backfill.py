@@ -246,12 +246,22 @@ class BackfillOperator(PlanStepMixin, BaseOperator):
             now=self.clock.now,
         )
 
+        costs = None
+        if self.guard_cost is not None:
+            from planner_provider.operators.cost import RunCost
+
+            asked = RunCost(self.guard_cost, ledger, work.plan_id, actor, self.clock.now)
+            costs = asked.pausing(work.step)
+
+        def refusal() -> str | None:
+            return guards() or (costs() if costs is not None else None)
+
         def guard() -> str | None:
             if self.calendar is None:
-                return guards()
+                return refusal()
             users = load_settings().override_users
             closed = ask_calendar(self.calendar, ledger=ledger, users=users, now=self.clock.now)
-            return closed or guards()
+            return closed or refusal()
 
         return StepLimiter(
             ledger,

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.skipmixin import SkipMixin
 
-from planner_provider.errors import NoAuthorityError
+from planner_provider.errors import CheckFailedError, NoAuthorityError
 from planner_provider.hooks.settings import load_settings
 from planner_provider.ledger.authority import CLEAR_ACQUIRE, version_refusal
 from planner_provider.ledger.journal import Journal, StepStatus
 from planner_provider.ledger.rows import ActRole, Course, Lease, PlanRun
+from planner_provider.operators.cost import RunCost
+from planner_provider.operators.failures import record_failure
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.outline import StepOutline
 from planner_provider.operators.quiet import wait_for_quiet
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from planner_provider.spec.cost import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class DecideOperator(FrameOperator, SkipMixin):
     :param verify: task id of the verification after the last step, if there is one.
     :param verify_rollback: task id of the verification after a rollback, if there is one. It and
         every compensation must be directly downstream of this task, else they cannot be skipped.
+    :param cost: what the plan costs, with the limit above which the change does not stay.
     """
 
     inherits_from_skipmixin = True
@@ -49,12 +54,14 @@ class DecideOperator(FrameOperator, SkipMixin):
         steps: tuple[StepOutline, ...],
         verify: str | None = None,
         verify_rollback: str | None = None,
+        cost: Cost | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.steps = steps
         self.verify = verify
         self.verify_rollback = verify_rollback
+        self.cost = cost
 
     def run_task(self, task: FrameTask, context: Context) -> None:
         """Decide. Raises ``SupersededError`` or ``NoAuthorityError``."""
@@ -71,6 +78,10 @@ class DecideOperator(FrameOperator, SkipMixin):
         run = task.ledger.run_of(task.dag_id, task.run_id) or run
         journal = Journal(task.ledger.acts_of(run.plan_id))
         ruling = decide(self.steps, journal, run, lease, self.verify, self.verify_rollback)
+        if ruling.course is Course.KEEP and (why := self._too_much(task, run)):
+            ruling = decide(
+                self.steps, journal, run, lease, self.verify, self.verify_rollback, also=(why,)
+            )
         task.ledger.record_course(
             run.plan_id,
             lease.generation,
@@ -106,6 +117,18 @@ class DecideOperator(FrameOperator, SkipMixin):
         if parked:
             task.ledger.end_silent_acts(run.plan_id, parked, actor=task.actor, now=self.clock.now())
 
+    def _too_much(self, task: FrameTask, run: PlanRun) -> str | None:
+        """Why the change costs too much to stay; `finish` finds it as what stopped the run."""
+        if self.cost is None:
+            return None
+        asked = RunCost(self.cost, task.ledger, run.plan_id, task.actor, self.clock.now)
+        why = asked.too_much(self.clock)
+        if why is not None:
+            record_failure(
+                task.ledger, self.plan_ref, task, CheckFailedError(why), self.clock.now()
+            )
+        return why
+
     def _tell(self, ruling: Ruling) -> None:
         stays = ruling.course is Course.KEEP
         self.log.info("Decision: %s.", "the change stays" if stays else "the change is undone")
@@ -122,8 +145,9 @@ def decide(
     lease: Lease,
     verify: str | None,
     verify_rollback: str | None,
+    also: tuple[str, ...] = (),
 ) -> Ruling:
-    """Decide from the journal. Pure."""
+    """Decide from the journal, and from what else speaks against the change. Pure."""
     reasons = [
         f"step {step.step} is {journal[step.step].status.value}"
         for step in steps
@@ -133,6 +157,7 @@ def decide(
         reasons.append("the verification after the last step did not pass")
     if run.abort_at is not None:
         reasons.append(f"{run.stopped_by} stopped the run")
+    reasons += also
     undos: dict[str, list[StepOutline]] = {}
     for step in reversed(steps):
         if step.undo is not None:  # all parts of a step have the same

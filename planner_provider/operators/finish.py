@@ -20,6 +20,7 @@ from planner_provider.ledger.rows import (
 )
 from planner_provider.notifications.outbox import send_left
 from planner_provider.notifications.plans import Audience, note_end
+from planner_provider.operators.cost import RunCost
 from planner_provider.operators.failures import Failure, failures
 from planner_provider.operators.frame_task import FrameOperator, FrameTask
 from planner_provider.operators.outline import StepOutline
@@ -29,6 +30,8 @@ from planner_provider.spec.values import format_duration
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from planner_provider.spec.cost import Cost
 
 NEXT = {
     Outcome.SUCCEEDED: "Nothing.",
@@ -63,6 +66,7 @@ class FinishOperator(FrameOperator):
     :param approvals: task ids that ask for approval.
     :param runbook: where people read on.
     :param audience: who is told how it ended; by default whom the newest compilation names.
+    :param cost: what the plan costs, read once more before the outcome is written.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class FinishOperator(FrameOperator):
         approvals: tuple[str, ...] = (),
         runbook: str | None = None,
         audience: Audience | None = None,
+        cost: Cost | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -85,6 +90,7 @@ class FinishOperator(FrameOperator):
         self.approvals = approvals
         self.runbook = runbook
         self.audience = audience
+        self.cost = cost
 
     def run_task(self, task: FrameTask, context: Context) -> None:
         """Write the outcome. Raises ``AirflowFailException`` unless it is ``succeeded``."""
@@ -109,6 +115,7 @@ class FinishOperator(FrameOperator):
         ti = context["ti"]
         ti.xcom_push(key="outcome", value=conclusion.outcome.value)
         ti.xcom_push(key="plan_id", value=plan_id)
+        costs = self._costs(task, plan_id)
         now = self.clock.now()
         task.ledger.finish_run(
             run.key if run else task.key,
@@ -120,10 +127,18 @@ class FinishOperator(FrameOperator):
         end_trace(task.ledger, plan_id, conclusion)
         for line in self._summary(plan_id, conclusion, journal, _started(run, context), now):
             self.log.info("%s", line)
+        if costs:
+            self.log.info("Cost: %s", costs)
         note_end(task.ledger, plan_id, now=now, audience=self.audience)
         send_left(task.ledger, now=self.clock.now)
         if conclusion.outcome is not Outcome.SUCCEEDED:
             raise AirflowFailException(f"{conclusion.outcome.value}: {conclusion.reason}")
+
+    def _costs(self, task: FrameTask, plan_id: str) -> str | None:
+        """What it costs now, in words. It keeps no run from its end."""
+        if self.cost is None:
+            return None
+        return RunCost(self.cost, task.ledger, plan_id, task.actor, self.clock.now).read_end()
 
     def _facts(
         self,
@@ -170,7 +185,8 @@ class FinishOperator(FrameOperator):
                 continue  # one of many items: a later part judges whether it matters
             if act.result is None or act.result.value == "done" or act.ended_at is None:
                 continue
-            what = f"{_title(act)} ended {act.result.value} at try {act.try_number}: {act.detail}."
+            detail = str(act.detail).removesuffix(".")
+            what = f"{_title(act)} ended {act.result.value} at try {act.try_number}: {detail}."
             if act.role is ActRole.UNDO:
                 undoing.append(what)
             else:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner_provider.ledger import Ledger
     from planner_provider.operators.plan_step import PlanStepMixin
     from planner_provider.spec.actions import Budget
+    from planner_provider.spec.cost import Cost
     from planner_provider.spec.plan import Signal
 
 log = logging.getLogger(__name__)
@@ -111,23 +112,46 @@ def check_guards(
     actor: str,
     now: Callable[[], datetime],
     in_progress: bool = True,
+    cost: Cost | None = None,
 ) -> int | None:
-    """Ask SLOs before a step begins; give the id of the decision.
+    """Ask SLOs, and what the plan costs, before a step begins; give the id of the decision on SLOs.
 
     Raises:
-        CheckFailedError: an SLO is breached.
+        CheckFailedError: an SLO is breached, or the plan costs more than it may.
         UnavailableError: whether they hold is not known; trying again may tell.
     """
     from planner_provider.decide.slo import SloRules
 
+    decision_id: int | None = None
+    if slos or cost is None:
+        decision_id = _check_slos(
+            slos,
+            SloRules.of(budget, in_progress=in_progress),
+            ledger=ledger,
+            plan_id=plan_id,
+            step=step,
+            actor=actor,
+            now=now,
+        )
+    if cost is not None:
+        from planner_provider.operators.cost import RunCost
+
+        RunCost(cost, ledger, plan_id, actor, now).check(step)
+    return decision_id
+
+
+def _check_slos(
+    slos: tuple[Slo, ...],
+    rules: SloRules,
+    *,
+    ledger: Ledger,
+    plan_id: str,
+    step: str | None,
+    actor: str,
+    now: Callable[[], datetime],
+) -> int | None:
     look, decision_id = look_and_record(
-        slos,
-        SloRules.of(budget, in_progress=in_progress),
-        ledger=ledger,
-        plan_id=plan_id,
-        step=step,
-        actor=actor,
-        now=now,
+        slos, rules, ledger=ledger, plan_id=plan_id, step=step, actor=actor, now=now
     )
     if look.verdict.inconclusive:
         raise UnavailableError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import BaseOperator
@@ -17,7 +17,9 @@ from planner_provider.notifications.delivery import deliver
 from planner_provider.notifications.events import Event
 from planner_provider.notifications.plans import page_address, run_address
 from planner_provider.notifications.routing import wanted
+from planner_provider.notifications.services.mentions import no_mentions
 from planner_provider.notifications.services.parcel import Parcel
+from planner_provider.notifications.wording import worded
 from planner_provider.operators.http import task_identity, traced_headers
 from planner_provider.operators.plan_ref import PlanRef
 from planner_provider.operators.plan_step import PlanStepMixin
@@ -196,11 +198,14 @@ class NotifyOperator(PlanStepMixin, BaseOperator):
         )
 
     def _send(self, way: ContactRoute, event: Event, message: Message, key: str) -> None:
+        parcel = Parcel(event, way.connection, way.channel, f"{key}-{way.name}", words=way.words)
         if get_connection(way.connection).conn_type in WEBHOOKS:
-            post(way.connection, message, key)
+            own = worded(parcel).event.own_text
+            told = replace(message, text=no_mentions(own)) if own is not None else message
+            post(way.connection, told, key)
             return
         thread = open_ledger().notice_thread(event.plan_id, way.name) if message.trace else None
-        deliver(Parcel(event, way.connection, way.channel, f"{key}-{way.name}", thread=thread))
+        deliver(replace(parcel, thread=thread))
 
     @staticmethod
     def _failure(failures: Sequence[PlannerError]) -> PlannerError:

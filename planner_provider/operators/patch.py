@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from planner_provider.graph.slos import Slo
     from planner_provider.spec.workloads import Patch
 
-GUARDS = ("guard_slos", "guard_budget")
+GUARDS = ("guard_slos", "guard_budget", "guard_cost")
 """Arguments of what begins something. A target that has begun is not held up half way."""
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from planner_provider.graph.slos import Slo
     from planner_provider.spec.actions import Budget
+    from planner_provider.spec.cost import Cost
 
 SHORT_SECONDS = 6.0
 """So long a target waits on the worker; deferring costs more, and an early event may be lost."""
@@ -56,11 +57,13 @@ class BeginTargetOperator(TargetTask, BaseOperator):
         *,
         guard_slos: tuple[Slo, ...] = (),
         guard_budget: Budget | None = None,
+        guard_cost: Cost | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # asked when it is the turn, not before the wait for it
         self.turn_slos = guard_slos
         self.turn_budget = guard_budget
+        self.turn_cost = guard_cost
 
     def held_up(self, context: Context) -> bool:
         """No target begins while the run is held."""
@@ -121,7 +124,9 @@ class BeginTargetOperator(TargetTask, BaseOperator):
     def _ask_turn_guards(self, context: Context) -> None:
         """Ask before the target begins; one that has begun is not held up half way."""
         item = self.item(context, anew=True)
-        if not self.turn_slos or item.state in (ItemState.ACTING, ItemState.DONE):
+        if not self.turn_slos and self.turn_cost is None:
+            return
+        if item.state in (ItemState.ACTING, ItemState.DONE):
             return
         check_guards(
             self.turn_slos,
@@ -131,6 +136,7 @@ class BeginTargetOperator(TargetTask, BaseOperator):
             step=self.plan_ref.step if self.plan_ref else None,
             actor=self.actor(context),
             now=self.clock.now,
+            cost=self.turn_cost,
         )
 
     def _ask(self, context: Context) -> Turn:

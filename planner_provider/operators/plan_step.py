@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from planner_provider.ledger.acts import Begin
     from planner_provider.ledger.rows import Act, ActResult, Claim
     from planner_provider.spec.actions import Budget
+    from planner_provider.spec.cost import Cost
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class PlanStepMixin:
         plan_ref: PlanRef | None = None,
         guard_slos: tuple[Slo, ...] = (),
         guard_budget: Budget | None = None,
+        guard_cost: Cost | None = None,
         plan_window: WindowRule | None = None,
         **kwargs: Any,
     ) -> None:
@@ -95,6 +97,7 @@ class PlanStepMixin:
         self.plan_ref = plan_ref
         self.guard_slos = guard_slos
         self.guard_budget = guard_budget
+        self.guard_cost = guard_cost
         self.plan_window = plan_window
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -228,7 +231,7 @@ class PlanStepMixin:
         claim = self._claim(self.plan_ref, context, resumes=resumes)
         acting = self._acting = Acting(needed=True)
         try:
-            if self.guard_slos and not resumes:
+            if (self.guard_slos or self.guard_cost) and not resumes:
                 self._ask_guards(ledger, claim)
             begin = self._begin(ledger, claim, settings)
         except PlannerError as error:
@@ -326,6 +329,7 @@ class PlanStepMixin:
             step=claim.step,
             actor=claim.actor,
             now=self.clock.now,
+            cost=self.guard_cost,
         )
 
     def _end(

@@ -156,6 +156,14 @@ _ALL: tuple[Code, ...] = (
     Code("PLN233", "OpenSLO rule",
          "The document breaks a rule of OpenSLO v1.",
          "Follow the rule named."),
+    Code("PLN234", "Text of a notice",
+         "A team's own words can be read no further than this: Jinja does not take them, or they "
+         "name a field that notices do not have, or something else than fields, filters and "
+         "`{% if %}`.",
+         "Correct it; `docs/notifications.md` lists fields and filters."),
+    Code("PLN235", "State of an issue",
+         "GitHub's issues know no other states than `open`, `closed` and `not_planned`.",
+         "Name one of the three."),
     # 3xx: references
     Code("PLN301", "Name used twice",
          "Two documents of one kind have the same name. None of them is used.",

@@ -12,6 +12,9 @@ from planner_provider.spec.actions import Approver
 from planner_provider.spec.base import Bool, Int, Json, Model, Number
 from planner_provider.spec.calendar_kind import Calendar as Calendar
 from planner_provider.spec.metadata import Metadata
+from planner_provider.spec.notices import NoticeEvent as NoticeEvent
+from planner_provider.spec.notices import NoticeWords
+from planner_provider.spec.notices import Severity as Severity
 from planner_provider.spec.plan import ParameterName
 from planner_provider.spec.values import (
     ConnectionId,
@@ -83,14 +86,6 @@ class Service(Model):
     spec: ServiceSpec
 
 
-NoticeEvent = Literal[
-    "started", "needs_approval", "approval_escalated", "approved", "held", "resumed", "rolled_back",
-    "rollback_failed", "failed", "rejected", "expired", "blocked", "aborted", "done", "message",
-]  # fmt: skip
-"""What people are told of. ``message`` is what steps of kind `notify` say."""
-Severity = Literal["info", "warning", "critical"]
-
-
 class Route(Model):
     """One way by which a team is told things, and what goes that way."""
 
@@ -123,6 +118,9 @@ class TeamSpec(Model):
     """Airflow user names."""
     notify: tuple[ConnectionId | Route, ...] = ()
     """How the team is told: Airflow Connections, or routes that say more."""
+    templates: dict[NoticeEvent, NoticeWords] = Field(default_factory=dict)
+    """What the team is told of an event, such as ``done``, in its own words: see
+    ``notifications.md``."""
     escalation: tuple[Approver | TeamEscalation, ...] = ()
     """Whom to tell when the team does not act on an approval, a hold or a rollback that failed, in
     order; a plain name comes 30 minutes after the one before it."""

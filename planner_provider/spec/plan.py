@@ -20,6 +20,7 @@ from planner_provider.spec import actions, delivery, workloads
 from planner_provider.spec.actions import Approval, Budget, Verify
 from planner_provider.spec.attached import Silence, Ticket
 from planner_provider.spec.base import Int, Json, Model, Number
+from planner_provider.spec.cost import Cost
 from planner_provider.spec.values import (
     ConnectionId,
     Cron,
@@ -302,6 +303,8 @@ class PlanSpec(Model):
     """The issue that the change belongs to."""
     silence: Silence | None = None
     """Alerts that wake nobody while a run acts."""
+    cost: Cost | None = None
+    """What the plan costs, and how much more it may become."""
     template: UseTemplate | None = None
     """Template that this plan was made from; its values are already filled in."""
     parameters: dict[ParameterName, Parameter] = Field(default_factory=dict)

@@ -26,6 +26,7 @@ CUSTOM_CODES = {
     "weights_not_rising": "PLN231", "throttle_order": "PLN231", "empty_range": "PLN231",
     "contradiction": "PLN231", "target_twice": "PLN231", "missing_for_mode": "PLN232",
     "missing_approvers": "PLN232", "openslo": "PLN233",
+    "notice_text": "PLN234", "issue_state": "PLN235",
 }  # fmt: skip
 """Type of an error raised by our own validators -> code."""
 _MISPLACED_LEVELS = 3
@@ -250,6 +251,8 @@ _LIMITS = {
     "multiple_of": ("a multiple of", "multiple_of"),
 }
 _CUSTOM_HINTS = {
+    "notice_text": "docs/notifications.md says what a text of a notice may hold",
+    "issue_state": "name one of the three; names of statuses are for `via: jira`",
     "bad_template": "put literal braces as {{ '{{' }}",
     "template_not_allowed": "use a fixed value, or a parameter in a field that is rendered",
     "one_action": "the actions are: " + ", ".join(sorted(ACTION_KEYS)),

@@ -18,6 +18,8 @@ _WAYS = {
         "underscores (50 characters at most)",
     r"^[a-zA-Z_][a-zA-Z0-9_]*$(?!\n)":
         "a label has letters, digits and underscores, and begins with no digit",
+    r"^[A-Z]{3}$(?!\n)":
+        "a currency is three capital letters, such as EUR (ISO 4217)",
     r"^[^\s,]{1,200}$(?!\n)":
         "a channel, address, team or tag has no blanks and no commas (200 characters at most)",
     r"^[\w.-]{1,200}$(?!\n)":

@@ -105,8 +105,8 @@ class LedgerCase:
             decision, plan_id=key.plan_id, step="gate", actor="task:gate#1", now=at
         )
 
-    def approve(self, key: RunKey, at: datetime) -> None:
-        request = ApprovalRequest(key.plan_id, "approve", DIGEST, "", "dana", at, None, "{}")
+    def approve(self, key: RunKey, at: datetime, rule: str = "{}") -> None:
+        request = ApprovalRequest(key.plan_id, "approve", DIGEST, "", "dana", at, None, rule)
         self.ledger.open_approval(request, "task:approve#1", at)
         answer = ApprovalAnswer("kim", True, "looks good", "airflow", at, True, "Airflow")
         self.ledger.record_answer(key.plan_id, "approve", answer, "task:approve#1", at)

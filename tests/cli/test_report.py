@@ -82,8 +82,32 @@ def test_the_worst_is_listed_first(ledger: str) -> None:
     ]  # fmt: skip
 
 
-def test_cost_is_said_not_to_be_known(ledger: str) -> None:
-    assert "Cost        not known" in report(ledger).out
+def test_cost_is_told_with_that_of_the_period_before(ledger: str) -> None:
+    week, month = report(ledger).out, report(ledger, "--month").out
+    assert "Cost        +2.5 EUR an hour by 1 run, nothing known in the period before" in week
+    assert "Cost        +4.75 EUR an hour by 3 runs, +2.5 EUR in the period before" in month
+    assert re.search(r"M7 +change of hourly cost +\+4\.75 EUR +\+2\.5 EUR", month)
+
+
+def test_the_dearest_run_is_listed_first(ledger: str) -> None:
+    listed = section(report(ledger, "--month").out, "Change of cost")
+    assert re.findall(r"[+-][\d.]+ EUR", listed) == ["+2.5 EUR", "+2.5 EUR", "-0.25 EUR"]
+    assert re.search(
+        rf"checkout-canary-{DIGEST[:8]}-2 +10 before, 9\.75 after; rolled_back", listed
+    )
+
+
+def test_cost_is_said_not_to_be_known(tmp_path: Path) -> None:
+    case = LedgerCase(tmp_path / "planner.db")
+    case.ledger.record("ledger.made", plan_id=None, actor="t", detail={}, now=NOW)
+    assert "Cost        not known: no run acted whose plan says how" in report(case.url).out
+    key = case.pin(f"demo-{DIGEST[:8]}-1", NOW - timedelta(hours=1))
+    case.lock(key, NOW - timedelta(hours=1), "service://x")
+    case.act(key, "put", NOW - timedelta(minutes=50))
+    played.spend(case, key, NOW - timedelta(minutes=40), None)
+    case.finish(key, Outcome.SUCCEEDED, "", NOW - timedelta(minutes=40))
+    assert "Cost        not known of 1 run\n" in report(case.url).out
+    assert json.loads(report(case.url, "--json").out)["now"]["m7_runs_not_known"] == 1
 
 
 def test_markdown_has_the_same_in_tables(ledger: str) -> None:
@@ -111,7 +135,12 @@ def test_json_is_for_programs(ledger: str) -> None:
     assert found["now"]["m1_success"] == pytest.approx(0.4)
     assert found["now"]["m3_rollback_seconds"] == 180
     assert found["before"]["m1_success"] == 1
-    assert found["cost"] is None
+    assert found["now"]["m7_cost_per_hour"] == [{"currency": "EUR", "runs": 3, "increase": 4.75}]
+    assert found["cost"]["runs"][-1] == {
+        "plan_id": f"checkout-canary-{DIGEST[:8]}-2", "plan": "checkout-canary",
+        "outcome": "rolled_back", "ended_at": "2026-03-09T01:05:00+00:00", "currency": "EUR",
+        "before_per_hour": 10, "after_per_hour": 9.75, "increase_per_hour": -0.25,
+    }  # fmt: skip
     assert [item["why"] for item in found["stale"]].count("no_success") == 4
     assert found["held"][0]["held_at"] == "2026-03-28T17:00:00+00:00"
     assert found["pending"][0] == {
@@ -127,7 +156,7 @@ def test_an_empty_ledger_has_an_empty_report(tmp_path: Path) -> None:
     ended = report(case.url)
     assert ended.code == 0
     assert "0 runs ended (0 in the period before)" in ended.out
-    assert ended.out.count("None.") == 6
+    assert ended.out.count("None.") == 7
 
 
 @pytest.mark.parametrize("options", [("--week", "--month"), ("--markdown", "--json")])

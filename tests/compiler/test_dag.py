@@ -5,13 +5,15 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
 
 import tests.operators.airflow_context  # noqa: F401
-from planner_provider.compiler.dag import STALE_TAG, build_dag
+from planner_provider.compiler.dag import STALE_TAG, URGENT, build_dag
 from planner_provider.graph.model import PlanGraph, TaskKind
 from tests.graph.plans import every_field, graph_of, put, small, undo
 from tests.hooks.test_arm_counts import slo
@@ -125,6 +127,19 @@ def test_retries_timeouts_and_pools_are_those_of_the_graph(graph: PlanGraph) -> 
         assert made.pool == (task.pool or "default_pool")
 
 
+def test_no_rollback_waits_for_a_worker_behind_what_only_begins(graph: PlanGraph) -> None:
+    dag: Any = DagSerialization.from_dict(DagSerialization.to_dict(build_dag(graph)))
+    weights = {t.task_id: t.weight_rule.get_weight(SimpleNamespace(task=t)) for t in dag.tasks}
+    for task_id, below in edges(dag):
+        assert weights[below] > weights[task_id]
+    back = {t for t, weight in weights.items() if weight >= URGENT}
+    after = dag.get_task("decide").get_flat_relative_ids(upstream=False)
+    assert back == {"decide", *after}
+    assert {task.label for task in graph.tasks if task.kind is TaskKind.UNDO} <= {
+        task_id.removeprefix("rollback.") for task_id in back
+    }
+
+
 def test_finish_is_the_only_leaf(graph: PlanGraph) -> None:
     assert [task.task_id for task in build_dag(graph).leaves] == ["finish"]
 
@@ -154,6 +169,37 @@ def test_guards_hold_up_steps_but_never_what_undoes_them() -> None:
     assert {task.task_id for task in dag.tasks if getattr(task, "guard_slos", ())} == {
         "execute.auto", "execute.own",
     }  # fmt: skip
+
+
+COST = {"connection": "prom", "query": "shop_cost", "currency": "EUR"}
+
+
+@pytest.mark.parametrize("limit", [None, 0, 5])
+def test_a_limit_of_cost_holds_up_what_changes_something(limit: int | None) -> None:
+    wait = {"id": "w", "wait": {"for": "1m"}}
+    cost = COST | ({} if limit is None else {"max_increase": limit})
+    graph = graph_of(small(wait, put("own", rollback=undo()), cost=cost))
+    dag = build_dag(graph)
+    guarded = {task.task_id for task in dag.tasks if getattr(task, "guard_cost", None)}
+    assert guarded == (set() if limit is None else {"execute.own"})
+    measured = {task.task_id for task in dag.tasks if getattr(task, "cost", None) == graph.cost}
+    assert measured == {"acquire", "finish"} | (set() if limit is None else {"decide"})
+
+
+def test_a_plan_that_changes_nothing_is_not_undone_for_its_cost() -> None:
+    graph = graph_of(small({"id": "w", "wait": {"for": "1m"}}, cost=COST | {"max_increase": 5}))
+    assert build_dag(graph).get_task("decide").cost is None
+
+
+def test_targets_and_weights_are_held_up_too() -> None:
+    graph = graph_of(everything())
+    dag = build_dag(graph)
+    held = {task.task_id for task in dag.tasks if getattr(task, "guard_cost", None)}
+    held |= {task.task_id for task in dag.tasks if getattr(task, "turn_cost", None)}
+    assert "execute.canary.deploy" in held
+    patch = {task_id for task_id in held if task_id.startswith("execute.patch.")}
+    assert {task_id.rpartition(".")[2] for task_id in patch} == {"targets", "begin"}
+    assert not any(task_id.startswith("rollback.") for task_id in held)
 
 
 def test_the_schedule_is_the_plans() -> None:

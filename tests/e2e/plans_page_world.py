@@ -1,8 +1,9 @@
 """What the Plans page is looked at with: one Airflow with a release, a backfill, a patch rollout.
 
 They are the plans of the canary, backfill and patch tests, slow enough that each can be caught
-under way; beside them a plan that asks for approval, some that are due, and one that is hidden from
-user ``olga``.
+under way; beside them a plan that asks for approval, one whose window is closed, one whose SLO is
+breached and whose rollback fails, some that are due, and one that is hidden from user ``olga``.
+Only ``admin`` may override calendars.
 
 Airflow has a PostgreSQL, as in production: with SQLite its API server may block itself for half a
 minute when it writes its audit log for one request while another one is being committed.
@@ -13,21 +14,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
 from planner_provider.ledger import Ledger
-from planner_provider.ledger.rows import ItemState, Outcome, PlanRun
+from planner_provider.ledger.rows import ActResult, ItemState, Outcome, PlanRun
 from planner_provider.localstack.local_airflow import LocalAirflow
 from planner_provider.localstack.settings import StackSettings
 from planner_provider.sandbox import Sandbox
 from tests.e2e import partial_auth, test_backfill_e2e, test_canary_e2e
 from tests.e2e.local_bundle import QUICK, header, make_bundle
 from tests.e2e.scraping import scraping
+from tests.hooks.http_server import Asked, Reply, http_server
 from tests.hooks.node_world import NodeWorld, connections, node_world
 from tests.ledger.databases import postgres, postgres_programs
 
@@ -35,6 +39,9 @@ ROOT = Path(__file__).parents[2]
 USERS = {"admin": "admin", "vera": "viewer", "olga": "op"}
 CANARY, BACKFILL, PATCH = "checkout-canary", "orders-backfill", "host-patching"
 APPROVAL, SECRET = "payments-release", "secret-rotation"
+WINDOW, CALENDAR = "log-rotation", "small-hours"
+FAILOVER, STRICT = "stock-failover", "checkout-errors"
+STARTED = (CANARY, BACKFILL, PATCH, WINDOW, FAILOVER, APPROVAL, SECRET)
 HOSTILE = "<img src=x onerror=alert(1)> & </script>"
 """A summary that would be an attack, if it were not shown as text."""
 HOSTS, HOURS = 10, 72
@@ -65,6 +72,20 @@ spec:
   windows:
     - {dtstart: 2026-01-05T22:00, rrule: "FREQ=DAILY", duration: PT4H}
 """
+OPENS = datetime.now(UTC) + timedelta(hours=6)
+CLOSED = f"""\
+apiVersion: planner/v1
+kind: Calendar
+metadata: {{name: {CALENDAR}}}
+spec: {{timezone: UTC, windows: [{{dtstart: "{OPENS:%Y-%m-%dT%H:%M}", duration: PT1H}}]}}
+"""
+STRICTER = (
+    test_canary_e2e.SLO.partition("---\n")[2]
+    .replace("name: checkout-availability", f"name: {STRICT}")
+    .replace("name: checkout-good", f"name: {STRICT}-good")
+    .replace("target: 0.98", "target: 0.9999")
+)
+"""An SLO that the stable version breaches, with its one request of two hundred that fails."""
 FLEET = (
     "apiVersion: planner/v1\nkind: Fleet\nmetadata: {name: hosts}\nspec:\n  targets:\n"
     + "".join(
@@ -113,6 +134,22 @@ def simple(name: str, summary: str, extra: str = "") -> str:
     )
 
 
+def failover() -> str:
+    """A plan that is stopped by an SLO; what it changed cannot be undone."""
+    text = header(FAILOVER).replace(f"The plan {FAILOVER}", "Serve the stock from region b")
+    return (
+        text
+        + f"""\
+    - id: divert
+      http: {{connection: router, method: PUT, path: /routes/stock, body: {{region: b}}}}
+      rollback: {{http: {{connection: router, method: DELETE, path: /routes/stock, timeout: 5m}}}}
+    - id: healthy
+      gate: {{slos: [{STRICT}]}}
+      retries: {{limit: 0}}
+"""
+    )
+
+
 def due(name: str, summary: str, schedule: str, resource: str) -> str:
     """A plan that starts by itself, some day."""
     return simple(
@@ -125,6 +162,8 @@ def due(name: str, summary: str, schedule: str, resource: str) -> str:
 SPECS = {
     "010-slos": test_canary_e2e.SLO,
     "011-calendars": CALENDARS,
+    "013-closed": CLOSED,
+    "014-stricter": STRICTER,
     "012-fleets": FLEET,
     "020-canary": canary(),
     "030-backfill": backfill(),
@@ -139,6 +178,10 @@ SPECS = {
         "Rotate the keys of payments",
         "  parameters: {days: {type: integer, default: 90, minimum: 30, maximum: 365}}\n",
     ),
+    "061-window": simple(
+        WINDOW, "Rotate the logs of all shops", f"  schedule: {{calendar: {CALENDAR}}}\n"
+    ),
+    "062-failover": failover(),
     "070-reindex": due(
         "search-reindex", HOSTILE, "{calendar: low-traffic, needs: 1h}", "db://search"
     ),
@@ -166,6 +209,8 @@ class Stage:
         self.ledger = Ledger(f"sqlite:///{airflow.settings.home / 'planner.db'}")
         self.runs: dict[str, str] = {}
         """Plan -> the run of it that was started last."""
+        self.undoing = threading.Event()
+        """Set: the router answers, and refuses, when it is to take a route back."""
 
     @property
     def page(self) -> str:
@@ -201,6 +246,35 @@ class Stage:
         """How many were begun."""
         items = self.ledger.items_of(self.known(plan).plan_id, step)
         return sum(item.state is not ItemState.WAITING for item in items)
+
+    def acting(self, plan: str, step: str) -> int:
+        """How many go on at this moment."""
+        items = self.ledger.items_of(self.known(plan).plan_id, step)
+        return sum(item.state is ItemState.ACTING for item in items)
+
+    def target_runs(self) -> int:
+        """How many runs of the DAG that is filled have not ended, as Airflow has it."""
+        asked = "state=queued&state=running&logical_date_lt=2026-11-04T00:00:00Z"
+        found = self.api.call("GET", f"/dags/hourly/dagRuns?{asked}")
+        assert isinstance(found, dict)
+        return int(str(found["total_entries"]))
+
+    def ended(self, plan: str, part: str) -> bool:
+        """Whether a step, or a part of one, is done."""
+        acts = self.ledger.acts_of(self.known(plan).plan_id)
+        return any(act.step == part and act.result is ActResult.DONE for act in acts)
+
+    def said(self, plan: str) -> list[tuple[str, str]]:
+        """What the audit trail has of its run, and who did it."""
+        lines = self.ledger.audit_of(self.known(plan).plan_id)
+        return [(line.what, line.actor) for line in lines]
+
+    def route(self, asked: Asked) -> Reply:
+        """What the router answers."""
+        if asked.method != "DELETE":
+            return Reply()
+        self.undoing.wait(300)
+        return Reply(409, b"region a is drained")
 
     def weight(self) -> int:
         """The weight of the canary that was asked for last."""
@@ -251,23 +325,26 @@ def stage(factory: pytest.TempPathFactory) -> Iterator[Stage]:
         node_world() as world,
         Sandbox(config=test_canary_e2e.WORLD) as sandbox,
         scraping(base / "prometheus", sandbox.port) as prometheus,
+        http_server() as router,
     ):
         world.patch_seconds = 5
         env = {
             "AIRFLOW_CONN_SANDBOX": test_canary_e2e.connection(sandbox.port),
             "AIRFLOW_CONN_PROMETHEUS": test_canary_e2e.connection(prometheus),
+            "AIRFLOW_CONN_ROUTER": test_canary_e2e.connection(router.port),
+            "AIRFLOW__PLANNER__OVERRIDE_USERS": "admin",
             **connections(world, str(base / "kube.json")),
             **partial_auth.environment(str(ROOT), olga=SECRET),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("://", "+psycopg2://", 1),
         }
         settings = StackSettings(
-            home=base / "home", dags=dags, users=USERS, env=QUICK | env, parallelism=6
+            home=base / "home", dags=dags, users=USERS, env=QUICK | env, parallelism=7
         )
         migrate(settings)
         cache = factory.getbasetemp() / "airflow-template"
         with LocalAirflow(settings, template_cache=cache) as airflow:
             airflow.wait_ready()
-            for name in (CANARY, BACKFILL, PATCH, APPROVAL, SECRET, "certificate-check", "hourly"):
+            for name in (*STARTED, "certificate-check", "hourly"):
                 airflow.wait_dag(name)
             user, password = next(iter(settings.passwords().items()))
             connection = {
@@ -275,4 +352,9 @@ def stage(factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 "port": settings.port, "login": user, "password": password,
             }  # fmt: skip
             airflow.api.call("POST", "/connections", connection)
-            yield Stage(airflow, sandbox, world)
+            made = Stage(airflow, sandbox, world)
+            router.answer = made.route
+            try:
+                yield made
+            finally:
+                made.undoing.set()

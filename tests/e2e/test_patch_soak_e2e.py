@@ -66,7 +66,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     programs = postgres_programs()
     assert programs, "PostgreSQL is not installed; `make soak` installs it"
     with (
-        postgres(programs) as database,
+        # Without an end, the orphans of a killed scheduler keep its locks on the run.
+        postgres(programs, abandoned="15s") as database,
         patch_stage(
             tmp_path_factory, fleets, plans, parallelism=8, env=SETTINGS, database=database
         ) as stage,

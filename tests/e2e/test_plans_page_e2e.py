@@ -6,37 +6,52 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from planner_provider.ledger.rows import Outcome
 from tests.e2e import plans_page_world as world
-from tests.e2e.browser import Watched, chromium, grave_violations, logged_in
+from tests.e2e.browser import Watched, chromium, grave_violations
 from tests.e2e.local_bundle import wait_until
+from tests.e2e.plans_page_views import (
+    SIZES,
+    SLOW,
+    SOON,
+    at_least,
+    confirm,
+    lane,
+    need,
+    open_as,
+    post,
+    show,
+    shown_soon,
+)
 from tests.e2e.plans_page_world import (
     APPROVAL,
     BACKFILL,
+    CALENDAR,
     CANARY,
+    FAILOVER,
     HOSTILE,
     HOSTS,
     HOURS,
     PATCH,
     SECRET,
+    STARTED,
+    STRICT,
+    WINDOW,
     Stage,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-SOON = 3_000
-"""Milliseconds in which the page must show what has changed."""
-SLOW = 20_000
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 ACTS = re.compile("Hold|Resume|Abort|Start|Override|Change throttle")
-SIZES = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
 
 
@@ -68,76 +83,22 @@ def page(stage: Stage, watched: Watched) -> Iterator[Page]:
     assert watched.wrong == []
 
 
-def open_as(stage: Stage, browser: Browser, user: str, **options: Any) -> Watched:
-    settings = {"viewport": {"width": 1440, "height": SIZES[1440]}, "color_scheme": "light"}
-    url = stage.airflow.settings.url
-    context = logged_in(browser, url, stage.token(user), **(settings | options))
-    watched = Watched(context.new_page())
-    watched.page.set_default_timeout(SLOW)
-    watched.page.goto(stage.page)
-    expect(watched.page.locator("main h1")).to_have_count(1, timeout=SLOW)
-    return watched
-
-
-def show(page: Page, stage: Stage, where: str) -> None:
-    """Go to a page of the app and wait for its first answer."""
-    if not page.url.startswith(stage.page):
-        page.goto(f"{stage.page}{where}")
-    page.evaluate("where => { window.location.hash = where }", where)
-    expect(page.locator("main .pending")).to_have_count(0, timeout=SLOW)
-    expect(page.locator("main h1")).to_have_count(1, timeout=SLOW)
-
-
-def lane(page: Page, plan: str) -> Locator:
-    """The lane of a plan's run under Running."""
-    return page.locator(".lane").filter(has=page.get_by_role("link", name=plan, exact=True))
-
-
-def at_least(least: int, most: int, words: str) -> re.Pattern[str]:
-    """Text with a number that is not below ``least``."""
-    return re.compile(rf"\b({'|'.join(str(n) for n in range(least, most + 1))}) {words}")
-
-
-def shown_soon(changed: Callable[[], object], where: Locator, text: str | re.Pattern[str]) -> None:
-    """Wait for a change in the world, and from then on 3 s for the page to show it."""
-    wait_until(changed, 60)
-    expect(where).to_contain_text(text, timeout=SOON)
-
-
-def confirm(page: Page, button: str, reason: str) -> None:
-    """Fill in the reason that the dialog asks for, and do it."""
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason").fill(reason)
-    dialog.get_by_role("button", name=button, exact=True).click()
-    expect(dialog).to_have_count(0)
-
-
-def post(page: Page, path: str, body: dict[str, Any]) -> Any:
-    """What the API answers to a request that the page's own origin sends: status and body."""
-    code = """async ([path, body]) => {
-        const headers = {"Content-Type": "application/json", "X-Planner-Request": "1"};
-        const made = {method: "POST", headers, body: JSON.stringify(body)};
-        const answer = await fetch(new URL(path, document.baseURI), made);
-        return [answer.status, await answer.json()];
-    }"""
-    return page.evaluate(code, [path, body])
-
-
 def test_each_run_is_shown_within_three_seconds_of_the_change(stage: Stage, page: Page) -> None:
-    for plan in (CANARY, BACKFILL, PATCH, APPROVAL, SECRET):
+    for plan in STARTED:
         stage.start(plan)
     for plan in (CANARY, BACKFILL, PATCH):
         shown_soon(lambda plan=plan: stage.run(plan), page.locator("#running"), plan)
     shown_soon(lambda: stage.weight() == 20, lane(page, CANARY), "20% of the traffic")
+    page.get_by_role("button", name=f"Hold {CANARY}").click()
+    confirm(page, "Hold run", "the shops are asked first")
+    expect(lane(page, CANARY).locator(".badge")).to_have_text("held", timeout=SOON)
+    expect(page.locator("#announcer")).to_contain_text(f"Held: {CANARY}", timeout=SOON)
     done = at_least(2, HOURS, f"of {HOURS} partitions")
     shown_soon(lambda: stage.done(BACKFILL, "load") >= 2, lane(page, BACKFILL), done)
     patched = at_least(1, HOSTS, f"of {HOSTS} targets")
     shown_soon(lambda: stage.done(PATCH, "kernel") >= 1, lane(page, PATCH), patched)
-    shown_soon(lambda: stage.weight() == 50, lane(page, CANARY), "50% of the traffic")
     expect(lane(page, CANARY)).to_contain_text(re.compile(r"checkout-availability\s*\d+% left"))
-    needs = page.locator("#needs-you").get_by_role("listitem").filter(has_text=APPROVAL)
-    expect(needs).to_contain_text("Needs approval")
-    expect(page.locator("#announcer")).to_contain_text(f"Needs approval: {APPROVAL}")
+    needs = need(page, APPROVAL, "Needs approval")
     expect(needs.get_by_role("link", name="Review and answer")).to_have_attribute(
         "href", re.compile(rf"/dags/{APPROVAL}/runs/.*/required_actions$")
     )
@@ -153,6 +114,65 @@ def test_what_is_due_is_shown_with_its_conflicts_and_hostile_text_stays_text(
     show(page, stage, "#/plans/search-reindex")
     expect(page.locator("main")).to_contain_text(HOSTILE)
     assert page.locator("main img").count() == 0
+
+
+def test_a_closed_window_is_opened_from_the_page(stage: Stage, page: Page) -> None:
+    closed = need(page, WINDOW, "Window closed")
+    expect(closed).to_contain_text("No window is on. The next one begins ")
+    expect(lane(page, WINDOW)).to_contain_text("Waits for its window.")
+    closed.get_by_role("link", name=f"Open run of {WINDOW}").click()
+    page.get_by_role("button", name="Override window").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"every plan that uses this calendar, not only for {WINDOW}")
+    dialog.get_by_role("button", name="2 h").click()
+    until = dialog.get_by_label("Until (UTC)").input_value()
+    confirm(page, "Open window", "the disks are nearly full")
+    expect(page.locator(".notices")).to_contain_text(f"Calendar {CALENDAR} is open until")
+    show(page, stage, "#/audit")
+    row = page.locator("main tbody tr").filter(has_text="calendar.override")
+    expect(row).to_contain_text("ui:admin", timeout=SOON)
+    expect(row).to_contain_text("the disks are nearly full")
+    (change,) = stage.ledger.calendar_changes_of(CALENDAR)
+    assert (change.who, change.reason) == ("ui:admin", "the disks are nearly full")
+    assert f"{change.ends_at:%Y-%m-%dT%H:%M}" == until
+    assert abs(change.ends_at - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=2)
+    added = [line for line in stage.ledger.audit_of() if line.what == "calendar.override"]
+    assert [(line.actor, line.detail["reason"]) for line in added] == [(change.who, change.reason)]
+
+
+def test_a_breach_and_then_a_rollback_that_fails_need_somebody(stage: Stage, page: Page) -> None:
+    breach = need(page, FAILOVER, "SLO breached")
+    expect(breach).to_contain_text(re.compile(rf"{STRICT}: .*budget"))
+    expect(lane(page, FAILOVER)).to_contain_text("rolling back")
+    assert breach.get_by_role("button", name=ACTS).count() == 0, "it rolls back by itself"
+    run = f"#/runs/{stage.known(FAILOVER).plan_id}"
+    link = breach.get_by_role("link", name=f"Open run of {FAILOVER}")
+    expect(link).to_have_attribute("href", run)
+    stage.undoing.set()
+    failed = need(page, FAILOVER, "Rollback failed")
+    shown_soon(lambda: stage.outcome(FAILOVER), failed, f"{FAILOVER}The rollback is not complete.")
+    expect(failed).to_contain_text("Left changed: divert. Step healthy ended failed")
+    assert stage.outcome(FAILOVER) is Outcome.ROLLBACK_FAILED
+    expect(breach).to_have_count(0)
+    expect(page.locator("#announcer")).to_contain_text(f"Rollback failed: {FAILOVER}")
+    assert page.locator("#needs-you").get_by_role("listitem").first.inner_text() == (
+        failed.inner_text()
+    ), "nothing is more urgent"
+    failed.get_by_role("link", name=f"Open run of {FAILOVER}").click()
+    advice = page.get_by_role("region", name="What to do next")
+    expect(advice).to_contain_text("By the journal there is left: divert")
+    expect(page.locator("#steps")).to_contain_text("region a is drained")
+
+
+def test_a_held_canary_stays_at_its_weight_until_it_is_resumed(stage: Stage, page: Page) -> None:
+    wait_until(lambda: stage.ended(CANARY, "shift/w20"), 60)
+    assert stage.weight() == 20
+    need(page, CANARY, "Held").get_by_role("button", name=f"Resume {CANARY}").click()
+    assert stage.weight() == 20
+    confirm(page, "Resume run", "they agree")
+    shown_soon(lambda: stage.weight() == 50, lane(page, CANARY), "50% of the traffic")
+    assert stage.said(CANARY).count(("run.held", "ui:admin")) == 1
+    assert stage.said(CANARY).count(("run.resumed", "ui:admin")) == 1
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -230,6 +250,53 @@ def test_a_lost_connection_is_said_with_the_age_of_what_is_seen(page: Page) -> N
     expect(banner).to_have_count(0)
 
 
+def test_a_throttle_is_changed_from_the_page(stage: Stage, page: Page) -> None:
+    show(page, stage, f"#/runs/{stage.known(BACKFILL).plan_id}")
+    throttle = page.locator("#throttles")
+    expect(throttle).to_contain_text(re.compile(r"load\s*2\s*at once"))
+
+    def change(reason: str, limit: str, begin: str) -> None:
+        page.get_by_role("button", name="Change throttle load").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Limit now").fill(limit)
+        dialog.get_by_label("New items").select_option(begin)
+        dialog.get_by_label("Reason").fill(reason)
+        dialog.get_by_role("button", name="Change throttle", exact=True).click()
+
+    change("too eager", "3", "")
+    refused = page.get_by_role("dialog").get_by_role("alert")
+    expect(refused).to_contain_text("Limit 3 is not between 1 and 2.")
+    page.keyboard.press("Escape")
+
+    change("the replicas lag", "2", "pause")
+    expect(throttle).to_contain_text("Paused by ui:admin: the replicas lag", timeout=SOON)
+    wait_until(lambda: stage.acting(BACKFILL, "load") == 0, 20)
+    began = stage.began(BACKFILL, "load")
+    page.wait_for_timeout(2_500)  # the throttle has looked again
+    assert (stage.began(BACKFILL, "load"), stage.target_runs()) == (began, 0)
+
+    change("slowly", "1", "go-on")
+    expect(throttle).to_contain_text(re.compile(r"load\s*1\s*at once"), timeout=SOON)
+    most = 0
+
+    def two_more() -> bool:
+        nonlocal most
+        most = max(most, stage.acting(BACKFILL, "load"), stage.target_runs())
+        return stage.began(BACKFILL, "load") >= began + 3
+
+    wait_until(two_more, 40)
+    assert most == 1
+    change("all is well", "2", "")
+    wait_until(lambda: stage.acting(BACKFILL, "load") == 2, 20)
+    lines = stage.ledger.audit_of(stage.known(BACKFILL).plan_id)
+    made = [(line.actor, line.detail) for line in lines if line.what == "throttle.set"]
+    assert [(who, told["limit"], told["reason"], told.get("paused")) for who, told in made] == [
+        ("ui:admin", 2.0, "the replicas lag", True),
+        ("ui:admin", 1.0, "slowly", False),
+        ("ui:admin", 2.0, "all is well", None),
+    ]
+
+
 def test_hold_and_resume(stage: Stage, page: Page) -> None:
     page.get_by_role("button", name=f"Hold {BACKFILL}").click()
     confirm(page, "Hold run", "the replicas lag")
@@ -237,7 +304,7 @@ def test_hold_and_resume(stage: Stage, page: Page) -> None:
     held = lane(page, BACKFILL).locator(".badge")
     expect(held).to_have_text("held", timeout=SOON)
     assert stage.known(BACKFILL).held_by == "ui:admin"
-    needs = page.locator("#needs-you").get_by_role("listitem").filter(has_text=BACKFILL)
+    needs = need(page, BACKFILL, "Held")
     expect(needs).to_contain_text("the replicas lag")
     time.sleep(5)  # what was in flight ends
     before = stage.began(BACKFILL, "load")
@@ -248,11 +315,16 @@ def test_hold_and_resume(stage: Stage, page: Page) -> None:
     confirm(page, "Resume run", "they have caught up")
     expect(held).to_have_text("running", timeout=SOON)
     wait_until(lambda: stage.began(BACKFILL, "load") > before, 20)
-    said = [
-        (line.what, line.actor) for line in stage.ledger.audit_of(stage.known(BACKFILL).plan_id)
-    ]
+    said = stage.said(BACKFILL)
     assert ("run.held", "ui:admin") in said
     assert ("run.resumed", "ui:admin") in said
+
+
+def test_what_waited_for_the_window_went_on(stage: Stage, page: Page) -> None:
+    ended = page.locator("#happened tbody tr").filter(has_text=WINDOW)
+    shown_soon(lambda: stage.outcome(WINDOW), ended, "succeeded")
+    assert stage.outcome(WINDOW) is Outcome.SUCCEEDED
+    expect(need(page, WINDOW, "Window closed")).to_have_count(0)
 
 
 def test_abort_ends_rolled_back(stage: Stage, page: Page) -> None:
@@ -322,6 +394,18 @@ def test_who_may_not_see_a_dag_does_not_find_it(stage: Stage, browser: Browser, 
         show(watched.page, stage, where)
         expect(watched.page.locator("main")).to_contain_text(control)
         assert SECRET not in watched.page.content()
+    for seen, overrides in ((page, True), (watched.page, False)):
+        show(seen, stage, "#/")
+        expect(seen.locator("#due")).to_contain_text(WINDOW)
+        found = seen.get_by_role("button", name=f"Override the window of {WINDOW}")
+        assert (found.count() == 1) is overrides
+    order = {
+        "until": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%MZ}",
+        "reason": "let me",
+    }
+    status, said = post(watched.page, f"api/v1/calendars/{CALENDAR}/override", order)
+    assert (status, "You may not override calendars" in said["error"]) == (403, True), said
+    assert len(stage.ledger.calendar_changes_of(CALENDAR)) == 1
     secret = stage.known(SECRET).plan_id
     show(watched.page, stage, f"#/runs/{secret}")
     expect(watched.page.get_by_role("alert")).to_be_visible()

@@ -20,6 +20,7 @@ WORDS = {
     "2026-11-08T00:00Z": "2026-11-09T00:00Z", "2026-12-01T00:00Z": "2026-12-02T00:00Z",
     "delete": "keep", "stop": "leave", "unpause": "wait", "70%": "71%", "queue": "level",
     "0 2 * * 1": "0 3 * * 1", "team:team-shop": "log", "jira": "github",
+    "EUR": "USD",
 }  # fmt: skip
 """Words that may only be replaced by certain others."""
 

@@ -7,7 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from planner_provider.graph.approvals import approval_rule
-from planner_provider.graph.contacts import Contact, ContactRoute, contact, reach
+from planner_provider.graph.contacts import (
+    Contact,
+    ContactRoute,
+    OwnWords,
+    contact,
+    own_words,
+    reach,
+)
 from planner_provider.graph.model import PlanGraph
 from planner_provider.spec.actions import Approval
 from planner_provider.spec.folder import Catalog
@@ -121,3 +128,37 @@ def test_graphs_of_before_are_read_and_digests_of_plans_without_routes_stay() ->
 def test_a_route_that_makes_no_sense_is_refused(route: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         team("a", notify=[route])
+
+
+DONE = {"done": {"title": "{{ plan }} is in"}}
+
+
+def test_own_words_go_with_every_route_of_a_team_and_with_no_other() -> None:
+    first = team("a", notify=["chat", PAGER], templates=DONE, escalation=["b"])
+    other = team("b", notify=["leads"], templates={"failed": {"text": "Look"}})
+    found = resolved(first, other)
+    said = (OwnWords(event="done", title="{{ plan }} is in"),)
+    assert [way.words for way in found.ways] == [said, said]
+    assert [way.words for way in found.escalations[0].routes] == [
+        (OwnWords(event="failed", text="Look"),)
+    ]
+    assert reach(found)[0] == "chat", "how a team is told says nothing of the words"
+    assert own_words((found,)) == {
+        ("a", "done"): OwnWords(event="done", title="{{ plan }} is in"),
+        ("b", "failed"): OwnWords(event="failed", text="Look"),
+    }
+
+
+def test_approvers_are_told_in_their_own_words() -> None:
+    approval = Approval.model_validate({"approvers": ["group:a"]})
+    rule = approval_rule(approval, {"a": team("a", notify=["chat"], templates=DONE)})
+    assert rule is not None
+    assert [words.event for way in rule.ways for words in way.words] == ["done"]
+
+
+def test_graphs_with_own_words_are_read_again() -> None:
+    shop = team("team-shop", notify=["chat"], templates=DONE)
+    graph = graph_of(every_field(), Catalog(teams={"team-shop": shop}, fleets=TEAMS.fleets))
+    again = PlanGraph.from_json(graph.to_json())
+    assert again.contacts == graph.contacts
+    assert again.contacts[0].ways[0].words[0].title == "{{ plan }} is in"

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from planner_provider.graph.diff import Change, ChangeKind, diff
 from planner_provider.graph.diff_plans import diff_plans
+from planner_provider.graph.model import PlanGraph
 from planner_provider.graph.render_diff import diff_json, diff_markdown, diff_text
+from planner_provider.spec.folder import Catalog
+from planner_provider.spec.kinds import Team
 from tests.graph.mutations import keys, leaves, replaced, without
 from tests.graph.plans import catalog, every_field, graph_of, put, small, undo
 
@@ -26,6 +29,11 @@ def only(old: dict[str, Any], new: dict[str, Any]) -> Change:
 
 def plan(**spec: Any) -> dict[str, Any]:
     return small(put("a", rollback=undo()), put("b"), **spec)
+
+
+def limited(limit: int | None = None, **more: Any) -> dict[str, Any]:
+    cost = {"connection": "prom", "query": "shop_cost", "currency": "EUR", **more}
+    return cost if limit is None else {**cost, "max_increase": limit}
 
 
 def test_nothing_differs() -> None:
@@ -119,6 +127,14 @@ def test_default_of_all_steps_is_told_once() -> None:
             "verify.http[1]",
         ),
         (small(put("a")), small({"id": "a", "shell": {"command": "x"}}), "`http` became `shell`"),
+        (plan(cost=limited(5)), plan(cost=limited(6)), "cost: max_increase 5 -> 6"),
+        (plan(cost=limited(5)), plan(cost=limited()), "cost: max_increase 5 -> nothing"),
+        (plan(cost=limited(5)), plan(), "cost removed; it was"),
+        (
+            plan(cost=limited(5)),
+            plan(cost=limited(5, max_age="1h")),
+            "cost: max_age 15m -> 1h",
+        ),
     ],
 )
 def test_weaker_is_marked_and_stronger_is_not(
@@ -129,6 +145,16 @@ def test_weaker_is_marked_and_stronger_is_not(
     assert words in found[0].words
     back = [change.words for change in changes(new, old) if change.weakens_safety]
     assert back == []
+
+
+def test_another_measure_of_a_cost_is_weaker_only_where_that_has_a_limit() -> None:
+    def weaker(*limit: int) -> bool:
+        old, new = plan(cost=limited(*limit)), plan(cost=limited(*limit, query="0"))
+        return only(old, new).weakens_safety
+
+    assert weaker(5)
+    assert not weaker()
+    assert not only(plan(cost=limited()), plan()).weakens_safety
 
 
 def test_names_below_a_body_mean_nothing() -> None:
@@ -171,6 +197,43 @@ def test_contacts() -> None:
     (change,) = diff(old, new)
     assert change.words == "team-shop is told by `chat`; before by `chat`, `pager`"
     assert change.weakens_safety
+
+
+def test_the_own_words_of_a_team() -> None:
+    def graph(**templates: Any) -> PlanGraph:
+        spec = {"notify": ["chat"], "templates": templates}
+        shop = Team.model_validate(
+            {
+                "apiVersion": "planner/v1", "kind": "Team",
+                "metadata": {"name": "team-shop"}, "spec": spec,
+            }
+        )  # fmt: skip
+        return graph_of(small(), Catalog(teams={"team-shop": shop}))
+
+    old = graph(done={"title": "{{ plan }} is in"}, failed={"text": "Look"})
+    new = graph(done={"title": "{{ plan }} is out"}, failed={"text": "Look"}, held={"title": "x"})
+    (change,) = diff(old, new)
+    assert change.words == "team-shop is told of done, held in other words"
+    assert (change.kind, change.weakens_safety) == (ChangeKind.CONTACTS, False)
+    assert diff(old, old) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ({}, {"done": "Done"}, """plan's ticket.states nothing -> {"done":"Done"}"""),
+        ({"done": "Done"}, {"done": "Closed"}, "plan's ticket.states.done Done -> Closed"),
+        ({"done": "Done"}, {}, """plan's ticket.states {"done":"Done"} -> nothing"""),
+    ],
+)
+def test_the_states_of_a_ticket(old: Any, new: Any, words: str) -> None:
+    def plan(states: Any) -> dict[str, Any]:
+        ticket = {"via": "jira", "connection": "jira", "issue": "SHOP-7", "states": states}
+        return small(ticket=ticket)
+
+    change = only(plan(old), plan(new))
+    assert change.words == words
+    assert not change.weakens_safety, "nothing of what happens depends on it"
 
 
 def test_another_graph_version_is_told() -> None:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from planner_provider.graph.change_summary import change_summary
 from planner_provider.graph.explain import Explanation, explain, explanation_text
+from planner_provider.spec.folder import Catalog
+from planner_provider.spec.kinds import Team
 from planner_provider.spec.plan import ACTION_NAMES
 from tests.graph.plans import every_field, graph_of, put, small, undo
 
@@ -39,6 +42,21 @@ def test_what_is_undone_and_what_is_not() -> None:
     )
     assert [item.step for item in plan.undone] == ["c", "a"]
     assert [item.step for item in plan.not_undone] == ["b"]
+
+
+def test_what_it_may_cost() -> None:
+    cost = {"connection": "prom", "query": "shop_cost", "currency": "EUR"}
+    said = "it is undone if that rises by more than 5 EUR an hour."
+    graph = graph_of(small(cost={**cost, "max_increase": 5}))
+    assert said in " ".join(explain(graph, NOW).before)
+    assert change_summary(graph, graph.profile).max_cost == "5 EUR an hour"
+    assert "EUR" not in " ".join(explained(cost=cost).before)
+
+
+def test_approvers_read_what_is_undone_in_the_order_in_which_it_happens() -> None:
+    graph = graph_of(small(put("a", rollback=undo("/a")), put("c", rollback=undo("/c"))))
+    told = [line.partition(":")[0] for line in change_summary(graph, graph.profile).rollback]
+    assert told == [item.step for item in explain(graph, NOW).undone] == ["c", "a"]
 
 
 def test_nothing_is_undone() -> None:
@@ -87,3 +105,19 @@ def test_every_action_is_explained() -> None:
 )
 def test_parameters(parameter: dict[str, Any], words: str) -> None:
     assert explained(parameters={"x": parameter}).asks_for == (words,)
+
+
+def test_what_becomes_of_an_issue_and_who_is_told_in_words_of_their_own() -> None:
+    shop = Team.model_validate(
+        {
+            "apiVersion": "planner/v1", "kind": "Team", "metadata": {"name": "team-shop"},
+            "spec": {"notify": ["chat"], "templates": {"done": {"title": "{{ plan }} is in"}}},
+        }
+    )  # fmt: skip
+    states = {"started": "In Progress", "done": "Done"}
+    ticket = {"via": "jira", "connection": "jira", "issue": "SHOP-7", "states": states}
+    graph = graph_of(small(ticket=ticket), Catalog(teams={"team-shop": shop}))
+    told = explain(graph, NOW).told
+    assert "team-shop is told of done in its own words." in told
+    assert "Its state becomes 'In Progress' at the event started." in told
+    assert "Its state becomes 'Done' at the event done." in told

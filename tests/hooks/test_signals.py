@@ -7,7 +7,8 @@ import pytest
 
 from planner_provider.errors import UnavailableError
 from planner_provider.hooks.prometheus import Sample
-from planner_provider.hooks.signals import read_signals
+from planner_provider.hooks.signals import read_cost, read_signals
+from planner_provider.spec.cost import Cost
 from planner_provider.spec.plan import Signal
 
 NOW = datetime(2026, 11, 2, 22, 0, tzinfo=UTC)
@@ -56,3 +57,23 @@ def test_a_source_that_does_not_answer_is_not_there_and_raises_nothing() -> None
             raise UnavailableError("nobody answers")
 
     assert trouble(Gone()) == "nobody answers"
+
+
+@pytest.mark.parametrize(
+    ("server", "query", "value", "said"),
+    [
+        (FakePrometheus(12.5, age=899), "shop_cost", 12.5, None),
+        (FakePrometheus(12.5, age=901), "shop_cost", 12.5, "it is 901 s old"),
+        (FakePrometheus(12.5, age=901), "shop_cost * 2", 12.5, None),
+        (FakePrometheus(-3), "shop_cost", -3, None),
+        (FakePrometheus(1, 2), "shop_cost", None, "2 series where one is needed"),
+        (FakePrometheus(float("inf")), "shop_cost", None, "answered inf"),
+    ],
+)
+def test_cost(server: FakePrometheus, query: str, value: float | None, said: str | None) -> None:
+    cost = Cost(connection="prom", query=query, currency="EUR")
+    fact = read_cost(cost, now=NOW, client=lambda _: server)
+    assert (fact.value, fact.unit) == (value, "EUR")
+    assert query in fact.source
+    trouble = fact.trouble(NOW)
+    assert trouble is None if said is None else said in str(trouble)

@@ -29,10 +29,11 @@ def postgres_programs() -> Path | None:
 
 
 @contextmanager
-def postgres(programs: Path, *, durable: bool = False) -> Iterator[str]:
+def postgres(programs: Path, *, durable: bool = False, abandoned: str = "0") -> Iterator[str]:
     """Run a server and give the URL of its database. It must not run as root, so it never does.
 
-    With ``durable`` commits wait for the disk, as they do in production.
+    With ``durable`` commits wait for the disk, as they do in production. ``abandoned`` is how long
+    a transaction may stand idle, such as ``30s``; ``0``: for ever.
     """
     base = Path(tempfile.mkdtemp(prefix="planner-pg-"))
     user = "nobody" if os.geteuid() == 0 else None
@@ -52,6 +53,7 @@ def postgres(programs: Path, *, durable: bool = False) -> Iterator[str]:
             "unix_socket_directories": base,
             "max_connections": 300,
             "fsync": "on" if durable else "off",
+            "idle_in_transaction_session_timeout": abandoned,
         }
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         with (base / "log").open("w") as log:

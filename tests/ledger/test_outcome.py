@@ -86,6 +86,13 @@ def test_if_nothing_was_changed_the_cause_decides(flags: dict[str, bool], outcom
     assert conclusion.reason == "Because. Nothing was changed."
 
 
+def test_what_is_left_is_said_first_where_somebody_must_look() -> None:
+    left = conclude(facts(S.UNDONE, S.UNDO_FAILED, why="Step b broke.", **UNDO))
+    assert left.reason == "The rollback is not complete. Left changed: b. Step b broke."
+    undone = conclude(facts(S.UNDONE, S.UNDONE, why="Step b broke.", **UNDO))
+    assert undone.reason.startswith("Step b broke. Undone: ")
+
+
 def test_no_cause_hides_a_changed_world() -> None:
     run = replace(facts(S.DONE, **UNDO), rejected=True, aborted=True, expired=True, blocked=True)
     assert conclude(run).outcome is Outcome.ROLLBACK_FAILED

@@ -176,7 +176,7 @@ def test_held_and_paused(ledger: Ledger) -> None:
     run = Run(ledger).pin()
     paused = json.dumps({"paused": {"who": "cli:bob", "reason": "lunch", "at": NOW.isoformat()}})
     ledger.begin_throttle(Throttle("fill", run.key.plan_id, 4, 1, 8, "t", NOW, paused))
-    assert only(board(ledger)).waits_for == "fill is paused by cli:bob: lunch"
+    assert only(board(ledger)).waits_for == "throttle fill, paused by cli:bob: lunch"
     ledger.hold_run(run.key.plan_id, actor="ui:ada", reason="look first", now=NOW)
     found = board(ledger)
     assert (only(found).state, kinds(found)) == ("held", ["held"])

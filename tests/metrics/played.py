@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+from planner_provider.decide.cost import CostInputs
 from planner_provider.decide.model import Fact
 from planner_provider.decide.replay import decide
 from planner_provider.decide.slo import Count, SloFacts, SloGateInputs, SloRules
@@ -76,6 +77,17 @@ def ask(case: LedgerCase, key: RunKey, at: datetime, **how: float | bool) -> int
     )
 
 
+def spend(case: LedgerCase, key: RunKey, at: datetime, after: float | None) -> None:
+    """An hour cost 10 EUR before the run, and costs so much now."""
+    fact = Fact.unknown("cost", "no answer", source="test", observed_at=at)
+    if after is not None:
+        fact = Fact.measured("cost", after, unit="EUR", source="test", observed_at=at)
+    _, decision = decide(CostInputs(now=at, moment="end", currency="EUR", cost=fact, before=10.0))
+    case.ledger.record_decision(
+        decision, plan_id=key.plan_id, step=None, actor="task:finish#1", now=at
+    )
+
+
 def grant(case: LedgerCase, key: RunKey, at: datetime) -> None:
     """The open approval is granted, by a decision as the ledger wants it."""
     _, decision = decide(slo_inputs(at, bad=0))
@@ -107,17 +119,22 @@ def succeed(case: LedgerCase, plan_id: str, at: datetime, **how: str) -> RunKey:
     case.act(key, "put", at + timedelta(minutes=3))
     ask(case, key, at + timedelta(minutes=5), bad=30)
     end_locks(case, key, at + timedelta(minutes=5))
+    spend(case, key, at + timedelta(minutes=6), 12.5)
     case.finish(key, Outcome.SUCCEEDED, "Every step is done.", at + timedelta(minutes=6))
     return key
 
 
-def roll_back(case: LedgerCase, plan_id: str, at: datetime, **how: str) -> RunKey:
+def roll_back(
+    case: LedgerCase, plan_id: str, at: datetime, cost: float | None = None, **how: str
+) -> RunKey:
     """A run that fails after two minutes and is rolled back three minutes later."""
     key = case.pin(plan_id, at, **how)  # type: ignore[arg-type]
     case.lock(key, at, f"service://{key.plan}")
     case.act(key, "put", at + timedelta(seconds=90), ActResult.FAILED, detail="503")
     case.roll_back(key, ["put"], at + timedelta(minutes=4))
     case.ledger.release_lease(key.plan_id, actor="task:release#1", now=at + timedelta(minutes=5))
+    if cost is not None:
+        spend(case, key, at + timedelta(minutes=5), cost)
     case.finish(key, Outcome.ROLLED_BACK, "Undone: put.", at + timedelta(minutes=5))
     return key
 
@@ -196,7 +213,7 @@ def fill(case: LedgerCase, now: datetime, *, with_incident: bool = True) -> None
         compiled(graph, now - timedelta(days=200)) for graph in graphs().values()
     )
     succeed(case, f"{CRITICAL}-{DIGEST[:8]}-1", now - timedelta(days=40), by="dana")
-    roll_back(case, f"{CRITICAL}-{DIGEST[:8]}-2", now - timedelta(days=20))
+    roll_back(case, f"{CRITICAL}-{DIGEST[:8]}-2", now - timedelta(days=20), cost=9.75)
     succeed(case, f"{CRITICAL}-{DIGEST[:8]}-3", now - timedelta(hours=2), by="dana")
     roll_back(case, f"demo-release-{DIGEST[:8]}-4", now - timedelta(minutes=20))
     succeed(case, f"{BY_CRON}-{DIGEST[:8]}-5", now - timedelta(days=30), run_id="scheduled__2026")

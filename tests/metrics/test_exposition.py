@@ -87,6 +87,12 @@ def test_what_runs_is_doing(found: Samples, plan: str, state: str) -> None:
         ("approval_median_seconds", {"window": "7d", "urgent": "any"}, 120),
         ("conflicts_per_hundred_runs", {"window": "7d"}, 0),
         ("budget_burnt_ratio", {"window": "7d"}, 0.2),
+        ("cost_change_per_hour", {"window": "7d", "currency": "EUR"}, 2.5),
+        ("cost_change_per_hour", {"window": "30d", "currency": "EUR"}, 4.75),
+        ("cost_change_mean_per_hour", {"window": "30d", "currency": "EUR"}, 4.75 / 3),
+        ("cost_known_runs", {"window": "30d", "currency": "EUR"}, 3),
+        ("cost_unknown_runs", {"window": "30d"}, 0),
+        ("plan_cost_change_ratio", {"plan": played.CRITICAL}, 0.25),
         ("checks_passed_ratio", {"window": "7d"}, 1),
         ("rollback_ratio", {"window": "7d"}, 2 / 3),
         ("automated_plans_ratio", {}, 4 / 17),
@@ -151,6 +157,24 @@ def test_a_run_that_is_cleared_lets_no_count_fall(case: LedgerCase) -> None:
 
 def counters(found: Samples) -> Samples:
     return {k: v for k, v in found.items() if k[0].endswith(("_total", "_bucket", "_count"))}
+
+
+def test_of_what_could_not_be_read_it_is_counted_that_it_is_not_known(case: LedgerCase) -> None:
+    key = case.pin(f"demo-{DIGEST[:8]}-1", NOW - timedelta(hours=1))
+    case.lock(key, NOW - timedelta(hours=1), "service://x")
+    case.act(key, "put", NOW - timedelta(minutes=50))
+    played.spend(case, key, NOW - timedelta(minutes=40), None)
+    case.finish(key, Outcome.SUCCEEDED, "", NOW - timedelta(minutes=40))
+    found = samples(case)
+    assert value(found, "cost_unknown_runs", window="7d") == 1
+    assert value(found, "cost_change_per_hour", window="7d", currency="EUR") is None
+    assert value(found, "plan_cost_change_ratio", plan="demo") is None
+
+
+def test_of_a_plan_the_last_run_tells_what_became_dearer(case: LedgerCase) -> None:
+    for name, hours, after in (("1", 3, 20.0), ("2", 1, 9.0), ("3", 5, 30.0)):
+        played.roll_back(case, f"demo-{DIGEST[:8]}-{name}", NOW - timedelta(hours=hours), after)
+    assert value(samples(case), "plan_cost_change_ratio", plan="demo") == -0.1
 
 
 def test_every_process_comes_to_the_same(case: LedgerCase) -> None:

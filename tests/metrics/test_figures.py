@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from planner_provider.ledger.rows import Outcome
+from planner_provider.metrics.evidence import CostChange
 from planner_provider.metrics.figures import Figures, Period, automated, figures, ratio
 from planner_provider.metrics.fold import Answered, Ended
 from planner_provider.metrics.plans import PlanFacts
@@ -24,10 +25,14 @@ ANSWER = Answered("p-d-1", "p", "approve", "granted", ago(hours=2), ago(hours=1)
 
 
 def of(
-    *runs: Ended, answers: tuple[Answered, ...] = (), period: Period = WEEK, urgent: bool = False
+    *runs: Ended,
+    answers: tuple[Answered, ...] = (),
+    period: Period = WEEK,
+    urgent: bool = False,
+    costs: dict[str, CostChange] | None = None,
 ) -> Figures:
     plans = {"p": PlanFacts("p", "d", NOW, urgent=urgent)}
-    return figures(runs, answers, period, plans=plans, burnt={"p-d-1": 0.5})
+    return figures(runs, answers, period, plans=plans, burnt={"p-d-1": 0.5}, costs=costs or {})
 
 
 def ended(outcome: Outcome, **more: object) -> Ended:
@@ -112,3 +117,25 @@ def test_automated_is_what_needs_nobody() -> None:
     others = (replace(facts, approval="always"), replace(facts, starts="by_hand"))
     assert automated((facts, *others)) == pytest.approx(1 / 3)
     assert automated(()) is None
+
+
+def test_costs_are_summed_by_currency_and_never_across() -> None:
+    runs = [replace(RUN, plan_id=name, last_cost=1) for name in ("a", "b", "c", "d")]
+    idle = replace(RUN, plan_id="idle", acted=False, last_cost=1)
+    earlier = replace(RUN, plan_id="a-week-ago", ended_at=ago(days=8), last_cost=1)
+    costs = {
+        "a": CostChange("EUR", 10, 12.5),
+        "b": CostChange("EUR", 10, 9),
+        "c": CostChange("USD", 1, 2),
+        "a-week-ago": CostChange("EUR", 0, 100),
+    }
+    found = of(*runs, idle, earlier, costs=costs)
+    assert [(item.currency, item.runs, item.total, item.mean) for item in found.costs] == [
+        ("EUR", 2, 1.5, 0.75), ("USD", 1, 1, 1),
+    ]  # fmt: skip
+    assert found.costs_unknown == 1
+
+
+def test_a_share_of_nothing_is_not_known() -> None:
+    assert CostChange("EUR", 10, 12.5).share == 0.25
+    assert CostChange("EUR", 0, 12.5).share is None

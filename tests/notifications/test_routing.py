@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from planner_provider.graph.contacts import Contact, ContactEscalation, ContactRoute
+from planner_provider.graph.contacts import (
+    Contact,
+    ContactEscalation,
+    ContactRoute,
+    OwnWords,
+)
 from planner_provider.notifications.letter import Letter
 from planner_provider.notifications.routing import drafts, escalations, routes_for, wanted
 from tests.notifications.cases import NOW, event
@@ -88,3 +93,33 @@ def test_others_are_told_later() -> None:
     assert letter.unless_acted == "needs_approval"
     assert draft.subject != event().subject
     assert escalations(event("done"), (owner,)) == ()
+
+
+def test_the_state_of_an_issue_is_a_notice_of_its_own_after_the_comment() -> None:
+    issue = ContactRoute(
+        connection="jira", channel="SHOP-7", tracker="jira", events=("started", "done"),
+        states=(("done", "Done"), ("held", "On hold")),
+    )  # fmt: skip
+    comment, chat, state = drafts(event("done"), (issue, CHAT))
+    assert (comment.channel, chat.channel, state.channel) == (
+        "jira/SHOP-7", "chat/#deploys", "jira/SHOP-7",
+    )  # fmt: skip
+    assert comment.subject is None
+    assert state.subject == "state s"
+    letters = [Letter.model_validate_json(draft.body) for draft in (comment, state)]
+    assert [(letter.tracker, letter.state) for letter in letters] == [
+        ("jira", None), ("jira", "Done"),
+    ]  # fmt: skip
+    assert len(drafts(event("started"), (issue,))) == 1
+    assert drafts(event("held"), (issue,)) == (), "what it does not hear of does not move it"
+
+
+def test_a_letter_takes_the_words_of_its_event_and_of_those_that_close_it() -> None:
+    def words(*kinds: Any) -> tuple[OwnWords, ...]:
+        return tuple(OwnWords(event=kind, title=f"{kind} {{{{ plan }}}}") for kind in kinds)
+
+    route = ContactRoute(connection="chat", words=words("done", "held", "started", "failed"))
+    (draft,) = drafts(event("held"), (route,))
+    letter = Letter.model_validate_json(draft.body)
+    assert letter.words == words("done", "held")
+    assert letter.route.words == letter.words, "whoever was called hears the end in these words"

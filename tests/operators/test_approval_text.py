@@ -45,6 +45,17 @@ def test_subject() -> None:
     assert subject_text(None, "ask", {}) == "Approve ask?"
 
 
+def test_body_says_what_it_may_cost() -> None:
+    def body(change: ChangeSummary) -> str:
+        return body_text(
+            change, RULE, parameters={}, requester=None, answers_until=UNTIL, risk=None
+        )
+
+    costly = CHANGE.model_copy(update={"max_cost": "5 EUR an hour"})
+    assert "It may cost at most 5 EUR an hour more than before. Above that it is" in body(costly)
+    assert "may cost" not in body(CHANGE)
+
+
 def test_body_says_what_is_not_undone() -> None:
     body = body_text(
         CHANGE, RULE, parameters={"version": "1\n2" + "x" * 300}, requester=None,

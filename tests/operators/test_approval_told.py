@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
+from planner_provider.graph.contacts import ContactRoute, OwnWords
 from planner_provider.notifications import outbox
+from planner_provider.notifications.services.parcel import Parcel
+from planner_provider.notifications.wording import worded
+from planner_provider.operators import approval_question
 from tests.operators.approval_cases import LEADS, Case, case, rule, waits
 from tests.operators.plan_runs import NOW
 
@@ -64,3 +70,14 @@ def test_a_rule_does_not_approve_what_is_riskier(case: Case) -> None:
     waits(case.assessed().go(case.operator(rule=rule(required="auto", max_risk="low"))))
     assert case.approval.answers == ()
     assert "a person must agree" in case.audit()
+
+
+def test_who_may_approve_is_told_in_the_words_of_his_team(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcels: list[Parcel] = []
+    monkeypatch.setattr(approval_question, "deliver", parcels.append)
+    words = (OwnWords(event="needs_approval", title="{{ plan }} asks"),)
+    given = rule(connections=("sre",), routes=(ContactRoute(connection="sre", words=words),))
+    waits(case.go(case.operator(rule=given, plan_ref=None)))
+    assert [worded(parcel).event.title for parcel in parcels] == ["checkout-release asks"]

@@ -24,6 +24,8 @@ from planner_provider.ledger.rows import ItemState
 from planner_provider.operators.acting import Acting, Stopped
 from planner_provider.operators.backfill import BackfillOperator, truth
 from planner_provider.operators.backfill_target import BEYOND, Range, list_partitions
+from planner_provider.operators.cost import RunCost
+from planner_provider.spec.cost import Cost
 from planner_provider.spec.folder import LoadOptions, SourceFile, load
 from planner_provider.spec.workloads import Backfill
 from tests.operators.airflow_context import PLAN_ID, REF, act, build, context_for
@@ -39,6 +41,9 @@ SPEC = {
     "to": "2026-11-01T06:00Z",
     "throttle": {"max": 2, "every": "10s"},
 }
+
+
+COST = Cost(connection="prom", query="x", currency="EUR", max_increase=5)
 
 
 @pytest.fixture
@@ -70,6 +75,26 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def backfill(**values: Any) -> Any:
     base = values.pop("base", {})
     return build("backfill", Backfill.model_validate(SPEC | values), **base)
+
+
+def test_it_pauses_while_the_plan_costs_too_much(
+    airflow: FakeAirflow,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers: list[str | None] = ["The cost of the plan: 6 EUR more.", None]
+
+    def pausing(self: RunCost, step: str) -> Callable[[], str | None]:
+        assert self.cost == COST
+        return lambda: answers.pop(0) if len(answers) > 1 else answers[0]
+
+    monkeypatch.setattr(RunCost, "pausing", pausing)
+    monkeypatch.setattr(RunCost, "check", lambda self, step: None)
+    told = act(backfill(base={"guard_cost": COST}), context_for())
+    assert told["done"] == 6
+    assert "held: The cost of the plan: 6 EUR more." in caplog.text
+    assert answers == [None]
 
 
 def test_a_whole_backfill(airflow: FakeAirflow, ledger: Ledger) -> None:

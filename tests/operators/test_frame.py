@@ -279,6 +279,7 @@ class TestFinish:
         outcome, reason = self.finish(case)
         assert outcome is Outcome.ROLLBACK_FAILED
         assert "The undoing of s1 ended failed" in reason
+        assert ".." not in reason
 
     @pytest.mark.parametrize("status", [200, 500])
     def test_a_rollback_that_failed_pages_and_the_outcome_stays(

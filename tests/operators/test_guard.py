@@ -91,6 +91,14 @@ def test_guards_of_a_step(case: PlanRunCase, looks: Looks) -> None:
     assert {item.step for item in recorded} == {"shift"}
 
 
+def test_who_asks_nothing_learns_that_nothing_is_known(case: PlanRunCase) -> None:
+    with pytest.raises(UnavailableError, match="inconclusive"):
+        check_guards(
+            (), ledger=case.ledger, plan_id=case.plan_id, step="shift", actor="t",
+            now=case.time.now,
+        )  # fmt: skip
+
+
 class TestSignals:
     SIGNALS = tuple(
         Signal(name=name, connection="prom", query=name) for name in ("requests", "latency")

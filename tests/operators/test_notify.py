@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from planner_provider.errors import MisconfiguredError, UnavailableError
-from planner_provider.graph.contacts import Contact, ContactRoute
+from planner_provider.graph.contacts import Contact, ContactRoute, OwnWords
 from planner_provider.ledger import Ledger
 from planner_provider.ledger.notices import Draft
 from planner_provider.spec.actions import Notify
@@ -136,3 +136,15 @@ def test_slack_gets_it_in_the_thread_of_the_run(
     assert act(notify(("team:team-payments",), contacts)) == {"sent": ["bot/#deploys"]}
     assert chat.asked[0].json["thread_ts"] == "0.5"
     assert "Hello" in chat.asked[0].json["text"]
+
+
+def test_a_team_hears_it_in_its_own_words(chat: Server) -> None:
+    words = (OwnWords(event="message", title="unused", text="{{ severity }}: {{ summary }} @here"),)
+    routes = (ContactRoute(connection="chat", words=words),)
+    contacts = (Contact(team="team-payments", connections=("chat",), routes=routes),)
+    act(notify(("team:team-payments",), contacts))
+    act(notify(("connection:chat",), contacts))
+    own, plain = (asked.json["text"] for asked in chat.asked)
+    assert own.startswith("info: Hello @")
+    assert "@here" not in own
+    assert plain == "Hello", "who is named by the step alone is told what the step says"

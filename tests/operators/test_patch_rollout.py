@@ -14,13 +14,15 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 import tests.operators.airflow_context  # noqa: F401
-from planner_provider.errors import RefusedError
+from planner_provider.errors import CheckFailedError, RefusedError
 from planner_provider.hooks.nodes import NodeState
 from planner_provider.hooks.settings import PlannerSettings
 from planner_provider.ledger import Ledger
 from planner_provider.ledger.rows import Hold, ItemState, WorkItem
 from planner_provider.operators import patch_node, patch_turn
+from planner_provider.operators.cost import RunCost
 from planner_provider.operators.patch_undo import PatchUndoOperator
+from planner_provider.spec.cost import Cost
 from tests.hooks.kubernetes_emulator import Asked, kube_config
 from tests.hooks.node_world import NodeWorld, connections, node_world
 from tests.operators.plan_runs import database
@@ -375,5 +377,22 @@ def test_a_target_that_asked_before_the_hold_waits_for_its_turn(
 
     monkeypatch.setattr(patch_turn.BeginTargetOperator, "_ask_turn_guards", held)
     with pytest.raises(NotNowError, match="TurnTrigger"):
+        rollout.task(f"execute.{STEP}.wave-1.begin", 0)
+    assert set(states(rollout).values()) == {ItemState.WAITING}
+
+
+def test_no_target_begins_above_the_limit_of_cost(
+    world: NodeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dear(self: RunCost, step: str | None) -> None:
+        raise CheckFailedError(f"{step} costs {self.cost.limit_words} more, and above")
+
+    cost = Cost(connection="prom", query="x", currency="EUR", max_increase=5)
+    plan = graph().model_copy(update={"cost": cost})
+    rollout = Rollout(plan, Ledger(database(tmp_path))).acquire()
+    monkeypatch.setattr(RunCost, "check", lambda self, step: None)
+    rollout.task(f"execute.{STEP}.targets")
+    monkeypatch.setattr(RunCost, "check", dear)
+    with pytest.raises(FailedError, match="begin costs 5 EUR an hour more"):
         rollout.task(f"execute.{STEP}.wave-1.begin", 0)
     assert set(states(rollout).values()) == {ItemState.WAITING}

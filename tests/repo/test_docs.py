@@ -107,7 +107,7 @@ def test_specs_lint_beside_the_examples(path: Path, text: str, tmp_path: Path) -
 
 
 def test_there_is_a_spec_in_safety() -> None:
-    assert [kind for kind, _ in FENCE.findall(SAFETY)] == ["yaml"]
+    assert [kind for kind, _ in FENCE.findall(SAFETY)] == ["yaml", "yaml"]
 
 
 def test_burn_rates_are_those_of_the_code() -> None:

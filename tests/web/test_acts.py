@@ -68,9 +68,12 @@ def test_change_of_a_throttle(page: Page) -> None:
     assert (entry.detail["limit"], entry.detail["reason"]) == (2.0, "too much")
     paused = page.post(path, {"paused": True, "reason": "lunch"}).json()["text"]
     assert paused == "2 may go on at once (between 1 and 6). It is paused."
-    assert page.json("/overview")["running"][0]["waits_for"] == "fill is paused by ui:ada: lunch"
+    assert (
+        page.json("/overview")["running"][0]["waits_for"]
+        == "throttle fill, paused by ui:ada: lunch"
+    )
     for body, told in (
-        ({"limit": 7}, "limit 7 is not between 1 and 6"),
+        ({"limit": 7}, "Limit 7 is not between 1 and 6."),
         ({"minimum": 9}, "0 <= min <= max <= 1024 must hold"),
         ({}, "Nothing is to be changed."),
         ({"limit": "many"}, "not what is expected"),

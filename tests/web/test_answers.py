@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from httpx import Response
 
 from planner_provider.web import airflow_dags, sight
 from planner_provider.web.answers import Rendered, RenderedOnce
 from planner_provider.web.models import Me
-from planner_provider.web.sight import Shared, planner
+from planner_provider.web.sight import Planner, Shared, planner
+from tests.ledger.cases import claim
 from tests.web.pages import Page
 
 
@@ -27,6 +30,26 @@ def test_nothing_new_is_not_sent_again(page: Page) -> None:
     page.ledger.hold_run(plan_id, actor="ui:ada", reason="lunch", now=page.now)
     new = page.get("/overview", **{"If-None-Match": old})
     assert (new.status_code, new.json()["running"][0]["state"]) == (200, "held")
+
+
+def test_a_run_that_acts_is_sent_again_when_it_falls_silent(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not each second in which it is well."""
+    plan_id = page.run("release", "manual__1", "db://orders")
+    page.ledger.begin_act(claim("s1", dag_id="release", run_id="manual__1"), now=page.now)
+
+    def after(seconds: float, tag: str = "") -> Response:
+        moment = page.now + timedelta(seconds=seconds)
+        monkeypatch.setattr(Planner, "now", staticmethod(lambda: moment))
+        return page.get(f"/runs/{plan_id}", **{"If-None-Match": tag})
+
+    first = after(0)
+    tag = first.headers["etag"]
+    assert "less than 10 s ago" in first.json()["advice"][0]
+    assert [after(seconds, tag).status_code for seconds in (1, 3, 9)] == [304, 304, 304]
+    silent = after(21, tag)
+    assert (silent.status_code, "more than 20 s ago" in silent.json()["advice"][0]) == (200, True)
 
 
 def test_users_with_other_rights_have_another_tag(page: Page) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from bench.ui_decisions import canary_decision, slo_decision
+from planner_provider.decide.cost import CostInputs
+from planner_provider.decide.model import Fact
+from planner_provider.decide.replay import decide
 from planner_provider.ledger.rows import CompiledPlan, Hold, ItemState, Outcome, Throttle, WorkItem
 from planner_provider.web.airflow_dags import DagNow
 from tests.graph.plans import graph_of, put, small, undo
@@ -250,6 +253,19 @@ def test_a_decision_with_its_series(page: Page) -> None:
     assert canary["inputs"]["minute"] == 20
     assert [row["id"] for row in page.json(f"/decisions?plan_id={plan_id}")] == ids[::-1]
     assert [row["id"] for row in page.json("/decisions?kind=canary")] == [ids[2]]
+
+
+def test_readings_of_cost_are_drawn(page: Page) -> None:
+    plan_id = page.run("release")
+    for value in (10.0, 12.5):
+        fact = Fact.measured("cost", value, source="s", observed_at=page.now)
+        inputs = CostInputs(now=page.now, moment="start", currency="EUR", cost=fact)
+        number = page.ledger.record_decision(
+            decide(inputs)[1], plan_id=plan_id, step=None, actor="t", now=page.now
+        )
+    (series,) = page.json(f"/decisions/{number}")["series"]
+    assert (series["name"], series["unit"]) == ("cost an hour", "EUR")
+    assert [value for _, value in series["points"]] == [10.0, 12.5]
 
 
 def test_plans_that_airflow_has_no_more_are_not_due(page: Page) -> None:

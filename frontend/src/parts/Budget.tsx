@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import type { BudgetState } from "../contract";
-import { number, percent } from "../words/numbers";
+import { budgetLeft, number } from "../words/numbers";
 import { When } from "./bits";
 import { Icon } from "./Icon";
 
@@ -20,7 +20,7 @@ export function Budget({ budget, dated = false }: {
         <span class="budget-slo">{budget.slo}</span>
         {breached ? <span class="breached"><Icon name="alert" size={13} />breached</span> : null}
         <span class="num">
-          {remaining === null ? "left: not known" : `${percent(remaining)} left`}
+          {budgetLeft(remaining)}
           {burn === null ? null : `, burns ${number(Math.round(burn * 100) / 100)}×`}
         </span>
       </div>

@@ -166,8 +166,9 @@ function ChangeThrottle({ run, throttle }: { run: RunRow; throttle: ThrottleRow 
     <FormDialog title={<>Change throttle <code>{throttle.name}</code></>} confirm="Change throttle" onSubmit={submit}>
       <Subject run={run} />
       <ul class="what">
+        {throttle.said ? <li>Now: {throttle.said}</li> : null}
         <li>The limit is how much goes on at once. It takes effect at the next look, within seconds.</li>
-        <li>The run's own control moves it afterwards, between minimum and maximum.</li>
+        <li>Where the plan names a signal, that moves it afterwards, between minimum and maximum.</li>
       </ul>
       <div class="fields-row">
         <NumberField name="minimum" label="Minimum" value={throttle.minimum} />

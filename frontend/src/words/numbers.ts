@@ -25,6 +25,12 @@ export function percent(share: number): string {
   return `${rounded}%`;
 }
 
+/** What is left of an error budget. */
+export function budgetLeft(share: number | null): string {
+  if (share === null) return "left: not known";
+  return share < 0 ? `overspent by ${percent(-share)}` : `${percent(share)} left`;
+}
+
 /** `1 step`, `3 steps`. */
 export function count(value: number, one: string, many = `${one}s`): string {
   return `${number(value)} ${value === 1 ? one : many}`;

@@ -55,7 +55,7 @@ const ATTENTION: Record<Attention, Looks> = {
   rollback_failed: { text: "Rollback failed", icon: "alert", tone: "bad" },
   failing: { text: "Failing", icon: "cross", tone: "bad" },
   lock: { text: "Waits for a lock", icon: "lock", tone: "warn" },
-  window: { text: "Window", icon: "calendar", tone: "warn" },
+  window: { text: "Window closed", icon: "calendar", tone: "warn" },
 };
 
 const VERDICTS: Record<string, Looks> = {
@@ -63,6 +63,14 @@ const VERDICTS: Record<string, Looks> = {
   hold: { text: "hold", icon: "pause", tone: "warn" },
   refuse: { text: "refuse", icon: "minus", tone: "bad" },
   roll_back: { text: "roll back", icon: "undo", tone: "bad" },
+};
+
+const APPROVALS: Record<string, Looks> = {
+  open: { text: "open", icon: "hand", tone: "info" },
+  granted: { text: "granted", icon: "check", tone: "ok" },
+  rejected: { text: "rejected", icon: "minus", tone: "bad" },
+  expired: { text: "expired", icon: "clock", tone: "idle" },
+  cancelled: { text: "not needed any more", icon: "minus", tone: "idle" },
 };
 
 const ITEMS: Record<string, Looks> = {
@@ -84,6 +92,7 @@ function look(table: Record<string, Looks>, state: string): Looks {
 export const stepLooks = (state: string): Looks => look(STEPS, state);
 export const runLooks = (state: string): Looks => look(RUNS, state);
 export const attentionLooks = (kind: string): Looks => look(ATTENTION, kind);
+export const approvalLooks = (state: string): Looks => look(APPROVALS, state);
 
 /** A verdict such as `hold`, or `hold (inconclusive)` when not enough was known. */
 export function verdictLooks(verdict: string): Looks {

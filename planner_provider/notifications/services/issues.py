@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from planner_provider.errors import MisconfiguredError, RefusedError, UnavailableError
+from planner_provider.errors import (
+    MisconfiguredError,
+    PlannerError,
+    RefusedError,
+    UnavailableError,
+)
 from planner_provider.notifications.events import Event
 from planner_provider.notifications.services.parcel import TIMEOUT, Parcel
+
+if TYPE_CHECKING:
+    from planner_provider.hooks.http import HttpAnswer
 
 MAX_TEXT = 20000
 
@@ -24,24 +33,26 @@ def comment(parcel: Parcel) -> None:
 
     issue = parcel.channel or ""
     if parcel.tracker == "jira":
-        path, body = f"/rest/api/2/issue/{quote(issue, safe='')}/comment", jira_text(parcel.event)
+        path, body = f"{jira_path(issue)}/comment", jira_text(parcel.event)
     else:
-        path, body = _github_path(issue), github_text(parcel.event)
+        path, body = f"{github_path(issue)}/comments", github_text(parcel.event)
     request = HttpRequest(
         parcel.connection, method="POST", path=path, headers={"Accept": "application/json"},
         body={"body": body}, timeout=TIMEOUT,
     )  # fmt: skip
     answer = send(request)
-    if answer.status == 201:
-        return
+    if answer.status != 201:
+        raise refusal(answer, f"connection '{parcel.connection}' may not comment on {issue}")
+
+
+def refusal(answer: HttpAnswer, may_not: str) -> PlannerError:
+    """What an answer of a tracker means that is not the one which was hoped for."""
     text = f"{answer.where} answered {answer.status}: '{answer.excerpt}'"
     if answer.status in (401, 403):
-        raise MisconfiguredError(
-            f"{text}: the login of connection '{parcel.connection}' may not comment on {issue}"
-        )
-    if answer.status in (408, 429) or answer.status >= 500:
-        raise UnavailableError(text)
-    raise RefusedError(text)
+        return MisconfiguredError(f"{text}: the login of {may_not}")
+    if answer.status in (408, 409, 429) or answer.status >= 500:
+        return UnavailableError(text)
+    return RefusedError(text)
 
 
 def jira_text(event: Event) -> str:
@@ -65,8 +76,14 @@ def _quoted(address: str) -> str:
     return address.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A")
 
 
-def _github_path(issue: str) -> str:
+def jira_path(issue: str) -> str:
+    """Where an issue is found in Jira's API (v2, which Jira Cloud and Data Center both have)."""
+    return f"/rest/api/2/issue/{quote(issue, safe='')}"
+
+
+def github_path(issue: str) -> str:
+    """Where an issue is found in GitHub's API. Raises ``RefusedError`` if it is no issue."""
     repository, separator, number = issue.partition("#")
     if not separator or not number.isdigit() or repository.count("/") != 1:
         raise RefusedError(f"'{issue}' is no GitHub issue; write owner/repository#7")
-    return f"/repos/{quote(repository)}/issues/{number}/comments"
+    return f"/repos/{quote(repository)}/issues/{number}"

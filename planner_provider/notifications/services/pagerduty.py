@@ -29,7 +29,7 @@ def send(parcel: Parcel, connection: Any) -> str | None:
     action = "resolve" if event.alert == "resolve" else "trigger"
     links = [{"href": address, "text": words} for words, address in event.links]
     data = prepare_event_data(
-        summary=f"{event.title}. {event.summary}"[:MAX_SUMMARY],
+        summary=event.heading[:MAX_SUMMARY],
         severity=event.severity,
         source=event.plan_id,
         component=event.step,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from planner_provider.graph.contacts import OwnWords
 from planner_provider.notifications.events import Event
 from planner_provider.spec.attached import Silence
 
@@ -26,6 +27,10 @@ class Parcel:
     tracker: Literal["jira", "github", "alertmanager"] | None = None
     """Whether ``channel`` is an issue there, or a silence."""
     silence: Silence | None = None
+    state: str | None = None
+    """What the state of the issue becomes; without one, the issue gets a comment."""
+    words: tuple[OwnWords, ...] = ()
+    """The team's own words, by event."""
     thread: str | None = None
     """The conversation that the first message of the run began."""
 

@@ -95,7 +95,7 @@ def throttle(
             404, f"This run has no throttle {name!r}.", f"It has: {known}." if known else None
         ) from error
     except ThrottleRangeError as error:
-        raise ProblemError(422, str(error), error.hint) from error
+        raise ProblemError(422, _sentence(str(error)), _sentence(error.hint)) from error
     forget(plan_id)
     between = f"between {after.minimum:g} and {after.maximum:g}"
     paused = {True: " It is paused.", False: " It begins again.", None: ""}[body.paused]
@@ -176,6 +176,10 @@ def _reason(text: str) -> str:
     if len(reason) > LONGEST_REASON:
         raise ProblemError(422, f"The reason is longer than {LONGEST_REASON} characters.")
     return reason
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def _actor(user: GetUserDep) -> str:

@@ -19,7 +19,12 @@ from planner_provider.web.problems import not_found
 from planner_provider.web.sight import Planner
 
 router = APIRouter(prefix="/decisions", dependencies=[LOGGED_IN])
-MEASURED = {"slo_gate": ("budget left", "burn rate"), "throttle": ("limit", "signal", "running")}
+MEASURED = {
+    "slo_gate": ("budget left", "burn rate"),
+    "throttle": ("limit", "signal", "running"),
+    "cost": ("cost an hour",),
+    "cost_cap": ("cost an hour",),
+}
 """Kind -> words in the names of the measures that are drawn from decision to decision."""
 DRAWN = 120
 """From so many decisions."""

@@ -45,7 +45,7 @@ function Item({ item, run }: { item: AttentionItem; run: RunRow | undefined }): 
           <span class="need-kind">{looks.text}</span>
           <a href={here}>{item.plan}</a>
         </h3>
-        <p>{item.text}</p>
+        <p class="need-text">{item.text}</p>
         <p class="faint">
           {item.task_id ? <><code>{item.task_id}</code> · </> : null}for <Since at={item.since} />
         </p>

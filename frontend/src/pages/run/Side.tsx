@@ -7,15 +7,7 @@ import { Badge, Out, Pair, Section, When } from "../../parts/bits";
 import { Icon } from "../../parts/Icon";
 import { Values } from "../../parts/Values";
 import { number } from "../../words/numbers";
-import type { Looks } from "../../words/states";
-
-const APPROVALS: Record<string, Looks> = {
-  open: { text: "open", icon: "hand", tone: "info" },
-  granted: { text: "granted", icon: "check", tone: "ok" },
-  rejected: { text: "rejected", icon: "minus", tone: "bad" },
-  expired: { text: "expired", icon: "clock", tone: "idle" },
-  cancelled: { text: "not needed any more", icon: "minus", tone: "idle" },
-};
+import { approvalLooks } from "../../words/states";
 
 export function Approvals({ rows }: { rows: ApprovalRow[] }): JSX.Element {
   return (
@@ -28,8 +20,7 @@ export function Approvals({ rows }: { rows: ApprovalRow[] }): JSX.Element {
 }
 
 function Approval({ row }: { row: ApprovalRow }): JSX.Element {
-  const known = Object.hasOwn(APPROVALS, row.state) ? APPROVALS[row.state] : undefined;
-  const looks: Looks = known ?? { text: row.state, icon: "question", tone: "idle" };
+  const looks = approvalLooks(row.state);
   return (
     <div class="approval">
       <p class="approval-head"><Badge looks={looks} /><code>{row.task_id}</code></p>
@@ -43,7 +34,7 @@ function Approval({ row }: { row: ApprovalRow }): JSX.Element {
         <p class="faint">Nobody has answered yet.</p>
       )}
       <details class="fold"><summary>Rule</summary><Values of={row.rule} /></details>
-      {row.url && looks.text === "open" ? <Out href={row.url} class="button primary">Review and answer</Out> : null}
+      {row.url && row.state === "open" ? <Out href={row.url} class="button primary">Review and answer</Out> : null}
     </div>
   );
 }
