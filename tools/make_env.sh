@@ -12,6 +12,7 @@ secret() { head -c "$1" /dev/urandom | base64 | tr -d '\n=' | tr '+/' '-_'; }
 umask 077
 cat > .env <<END
 POSTGRES_PASSWORD=$(secret 24)
+LEDGER_PASSWORD=$(secret 24)
 REDIS_PASSWORD=$(secret 24)
 GRAFANA_PASSWORD=$(secret 12)
 PLANNER_METRICS_TOKEN=$(secret 24)

@@ -1,2 +1,6 @@
--- The planner's ledger is a database of its own: tasks cannot reach Airflow's.
-CREATE DATABASE planner;
+-- The planner's ledger: a database and a user of its own. Tasks cannot reach Airflow's database,
+-- and nobody but its owner connects to this one.
+\getenv ledger_password LEDGER_PASSWORD
+CREATE ROLE planner LOGIN PASSWORD :'ledger_password';
+CREATE DATABASE planner OWNER planner;
+REVOKE CONNECT ON DATABASE planner FROM PUBLIC;

@@ -16,10 +16,10 @@ CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[str]:
-    """Run Alertmanager; give its address."""
+def alertmanager(folder: Path, config: str = CONFIG) -> Iterator[str]:
+    """Run Alertmanager with this configuration, by default one that tells nobody; its address."""
     assert shutil.which(PROGRAM), f"Debian's package {PROGRAM} is not installed"
-    (folder / "alertmanager.yml").write_text(CONFIG)
+    (folder / "alertmanager.yml").write_text(config)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]

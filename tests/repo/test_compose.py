@@ -126,7 +126,8 @@ def test_make_env_writes_each_secret_anew(tmp_path: Path) -> None:
     assert all(len(value) >= 16 for value in first.values())
     assert all(first[name] != second[name] for name in needed)
     # They become parts of URLs without being quoted.
-    assert not re.search(r"[^A-Za-z0-9_-]", first["POSTGRES_PASSWORD"] + first["REDIS_PASSWORD"])
+    in_urls = first["POSTGRES_PASSWORD"] + first["LEDGER_PASSWORD"] + first["REDIS_PASSWORD"]
+    assert not re.search(r"[^A-Za-z0-9_-]", in_urls)
 
 
 def test_mounted_files_exist() -> None:
@@ -263,8 +264,27 @@ def test_the_dashboard_folder_is_where_grafana_looks() -> None:
     assert provider["options"]["path"] in targets
 
 
-def test_the_ledger_database_is_the_one_that_is_made() -> None:
-    made = re.search(r"CREATE DATABASE (\w+);", (DEPLOY / "postgres" / "10-ledger.sql").read_text())
-    assert made
+def test_the_ledger_has_the_database_and_the_user_that_are_made() -> None:
+    made = (DEPLOY / "postgres" / "10-ledger.sql").read_text(encoding="utf-8")
+    role = re.search(r"^CREATE ROLE (\w+) LOGIN PASSWORD :'(\w+)';$", made, re.M)
+    database = re.search(r"^CREATE DATABASE (\w+) OWNER (\w+);$", made, re.M)
+    assert role
+    assert database
+    assert database[2] == role[1]
+    variable = re.search(rf"^\\getenv {role[2]} (\w+)$", made, re.M)
+    assert variable
+    password = SERVICES["postgres"]["environment"][variable[1]]
     url = SERVICES["scheduler"]["environment"]["AIRFLOW__PLANNER__SQL_ALCHEMY_CONN"]
-    assert url.endswith(f"/{made[1]}")
+    assert url == f"postgresql+psycopg://{role[1]}:{password}@postgres/{database[1]}"
+
+
+def test_a_worker_may_end_what_runs() -> None:
+    assert SERVICES["worker"]["stop_grace_period"].endswith("m")
+    # dumb-init would tell all processes of the worker at once, the tasks among them.
+    assert SERVICES["worker"]["environment"]["DUMB_INIT_SETSID"] == "0"
+
+
+def test_messages_link_to_where_airflow_is_published() -> None:
+    (port,) = SERVICES["api-server"]["ports"]
+    base = SERVICES["worker"]["environment"]["AIRFLOW__API__BASE_URL"]
+    assert base == f"http://localhost:{port.split(':')[1]}"
