@@ -195,7 +195,7 @@ function details({ at, canary, backfill, patch, held, undoing, dead, asking, rec
   const all = [
     detail(canary, {
       locks: [{ resource: "sandbox://services/checkout", mode: "exclusive", plan_id: canary.plan_id, dag_id: canary.dag_id, since: at(-1300), waiting: false, behind: [] }],
-      approvals: [approval("granted", [{ user: "joan", approve: true, at: at(-1000), reason: "looks good", via: "airflow", verified: true }, { user: "kit", approve: true, at: at(-900), reason: HOSTILE, via: "airflow", verified: false }])],
+      approvals: [approval("granted", [{ user: "joan", approve: true, at: at(-1000), reason: "looks good", via: "airflow", problem: null }, { user: "kit", approve: true, at: at(-900), reason: HOSTILE, via: "airflow", problem: "they started the run themselves." }])],
       trace_url: "https://traces.example.com/trace/4bf92f3577b34da6a3ce929d0e0e4736",
     }),
     detail(backfill, {
@@ -214,7 +214,7 @@ function details({ at, canary, backfill, patch, held, undoing, dead, asking, rec
     detail(held, { held_by: "grace", held_reason: "replica lag on orders-db-3, asked the database team" }),
     detail(undoing, { abort_reason: HOSTILE }),
     detail(dead, { advice: ["Look now. By the journal there is left: divert (unknown). Put it right by hand, in reverse order; `planner render SPEC --plan payments-failover --format runbook` has the commands.", "Do not start this plan again before that is done."] }),
-    detail(asking, { approvals: [approval("open", [{ user: "joan", approve: true, at: at(-300), reason: "", via: "airflow", verified: true }])] }),
+    detail(asking, { approvals: [approval("open", [{ user: "joan", approve: true, at: at(-300), reason: "", via: "airflow", problem: null }])] }),
     ...recent.slice(1).map((row) => detail(row, { advice: ["Nothing to do: the change is in."], decisions: [] })),
   ];
   void now;

@@ -154,6 +154,15 @@ export interface DecisionDetail {
   vouched: boolean | null;
 }
 
+export interface SaidRow {
+  user: string;
+  approve: boolean;
+  reason: string | null;
+  via: string;
+  at: string;
+  problem: string | null;
+}
+
 export interface ApprovalRow {
   task_id: string;
   state: string;
@@ -161,7 +170,7 @@ export interface ApprovalRow {
   expires_at: string | null;
   requester: string | null;
   rule: JsonObject;
-  answers: JsonObject[];
+  answers: SaidRow[];
   url: string | null;
 }
 

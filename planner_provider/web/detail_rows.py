@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from planner_provider.decide.throttle.kept import Kept
+from planner_provider.ledger.approval_answers import problems
 from planner_provider.ledger.rows import Approval, Blocker, Throttle, Waiting
 from planner_provider.ledger.run_detail import AuditLine, Detail, LocksNow, rule_of
 from planner_provider.web import links, rows
@@ -15,6 +17,7 @@ from planner_provider.web.models import (
     AuditRow,
     LockRow,
     RunDetail,
+    SaidRow,
     ThrottleRow,
     WaveRow,
 )
@@ -126,6 +129,7 @@ def _waiting(waits: Waiting, dag_id: str, access: Access) -> list[LockRow]:
 def _approval(item: Approval, dag_id: str, run_id: str) -> ApprovalRow:
     request = item.request
     is_open = item.state.value == "open"
+    found = problems(item, datetime.now(UTC))
     return ApprovalRow(
         task_id=request.task,
         state=item.state.value,
@@ -134,15 +138,15 @@ def _approval(item: Approval, dag_id: str, run_id: str) -> ApprovalRow:
         requester=request.requester,
         rule=rule_of(item),
         answers=tuple(
-            {
-                "user": answer.user,
-                "approve": answer.approve,
-                "reason": answer.reason,
-                "via": answer.via,
-                "at": answer.at.isoformat(),
-                "verified": answer.verified,
-            }
-            for answer in item.answers
+            SaidRow(
+                user=answer.user,
+                approve=answer.approve,
+                reason=answer.reason,
+                via=answer.via,
+                at=answer.at,
+                problem=problem,
+            )
+            for answer, problem in zip(item.answers, found, strict=True)
         ),
         url=links.required_actions(dag_id, run_id, request.task) if is_open else None,
     )

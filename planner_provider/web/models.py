@@ -225,6 +225,18 @@ class DecisionDetail(Answer):
     """Whether the audit trail vouches for the record; ``None``: not known."""
 
 
+class SaidRow(Answer):
+    """What one person, or a rule, said to a question."""
+
+    user: str
+    approve: bool
+    reason: str | None
+    via: str
+    at: datetime
+    problem: str | None
+    """Why it does not count; ``None`` if it does."""
+
+
 class ApprovalRow(Answer):
     """A question to people and what they said."""
 
@@ -234,7 +246,7 @@ class ApprovalRow(Answer):
     expires_at: datetime | None
     requester: str | None
     rule: dict[str, Any]
-    answers: tuple[dict[str, Any], ...]
+    answers: tuple[SaidRow, ...]
     url: str | None
     """Airflow's own page of required actions."""
 

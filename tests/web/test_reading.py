@@ -12,7 +12,17 @@ from bench.ui_decisions import canary_decision, slo_decision
 from planner_provider.decide.cost import CostInputs
 from planner_provider.decide.model import Fact
 from planner_provider.decide.replay import decide
-from planner_provider.ledger.rows import CompiledPlan, Hold, ItemState, Outcome, Throttle, WorkItem
+from planner_provider.graph.approvals import ApprovalRule
+from planner_provider.ledger.rows import (
+    ApprovalAnswer,
+    ApprovalRequest,
+    CompiledPlan,
+    Hold,
+    ItemState,
+    Outcome,
+    Throttle,
+    WorkItem,
+)
 from planner_provider.web.airflow_dags import DagNow
 from tests.graph.plans import graph_of, put, small, undo
 from tests.ledger.cases import claim
@@ -186,6 +196,23 @@ def test_a_run_with_all_about_it(page: Page) -> None:
     assert found["audit"][0]["what"] == "throttle.began"
     assert "under way" in found["advice"][0]
     assert (found["trace_id"], found["trace_url"]) == (None, None)
+
+
+def test_answers_are_told_with_why_they_do_not_count(page: Page) -> None:
+    plan = compiled(page, name="release")
+    page.compile(plan)
+    plan_id = page.run("release", "manual__1", digest=plan.digest)
+    rule = ApprovalRule(approvers=("group:leads",), users=("ann",), timeout=timedelta(hours=1))
+    text = rule.model_dump_json(exclude_defaults=True)
+    request = ApprovalRequest(plan_id, "approve", plan.digest, "", "ada", page.now, None, text)
+    page.ledger.open_approval(request, "task:approve#1", page.now)
+    at = page.now + timedelta(minutes=1)
+    for user in ("zoe", "ann"):
+        answer = ApprovalAnswer(user, True, HTML, "airflow", at, True, "Airflow")
+        page.ledger.record_answer(plan_id, "approve", answer, "task:approve#1", at)
+    [approval] = page.json(f"/runs/{plan_id}")["approvals"]
+    said = [(item["user"], item["reason"], item["problem"]) for item in approval["answers"]]
+    assert said == [("zoe", HTML, "they are no approver."), ("ann", HTML, None)]
 
 
 def test_lists_of_runs_come_in_pages(page: Page) -> None:

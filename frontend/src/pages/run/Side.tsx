@@ -1,7 +1,7 @@
 // What stands beside the steps: approvals, throttles, parameters.
 
 import type { JSX } from "preact";
-import type { ApprovalRow, JsonObject, RunRow, ThrottleRow } from "../../contract";
+import type { ApprovalRow, JsonObject, RunRow, SaidRow, ThrottleRow } from "../../contract";
 import { changeThrottle, isLive } from "../../parts/acts";
 import { Badge, Out, Pair, Section, When } from "../../parts/bits";
 import { Icon } from "../../parts/Icon";
@@ -39,18 +39,17 @@ function Approval({ row }: { row: ApprovalRow }): JSX.Element {
   );
 }
 
-/** What one person said; in full, if it has another form than is known here. */
-function Answer({ of }: { of: JsonObject }): JSX.Element {
-  const { user, approve, reason, at, verified } = of;
-  if (typeof user !== "string" || typeof approve !== "boolean") return <li><Values of={of} /></li>;
+/** What one person said, and why it does not count, if it does not. */
+function Answer({ of }: { of: SaidRow }): JSX.Element {
+  const { user, approve, reason, at, problem } = of;
   return (
-    <li class={approve ? "tone-ok" : "tone-bad"}>
+    <li class={problem ? "faint" : approve ? "tone-ok" : "tone-bad"}>
       <Icon name={approve ? "check" : "cross"} size={14} />
       <span>
         <strong>{user}</strong> {approve ? "approved" : "said no"}
-        {typeof at === "string" ? <span class="faint"> <When at={at} /></span> : null}
-        {verified === false ? <span class="bad-text">, not verified: it does not count</span> : null}
-        {typeof reason === "string" && reason !== "" ? <span class="under">{reason}</span> : null}
+        <span class="faint"> <When at={at} /></span>
+        {problem ? <span class="under bad-text">Does not count: {problem}</span> : null}
+        {reason ? <span class="under">{reason}</span> : null}
       </span>
     </li>
   );
