@@ -214,11 +214,17 @@ def _judge_budget(
         found.breaches.append(
             Reason(
                 code="budget_spent",
-                text=f"{_name(slo, target)}: {left:.1%} of the error budget of {span} is left, and "
-                f"{least:.1%} must be ({_words(slo, counted)}).",
+                text=f"{_name(slo, target)}: {_left_words(left, span)}, and {least:.1%} must be "
+                f"left ({_words(slo, counted)}).",
             )
         )
-    return f"{left:.1%} of the error budget of {span} is left ({_words(slo, counted)})"
+    return f"{_left_words(left, span)} ({_words(slo, counted)})"
+
+
+def _left_words(left: float, span: str) -> str:
+    if left < 0:
+        return f"the error budget of {span} is overspent by {-left:.1%}"
+    return f"{left:.1%} of the error budget of {span} is left"
 
 
 def _judge_pair(

@@ -83,6 +83,12 @@ def test_all_is_well() -> None:
     assert "90.0% of the error budget of 30d is left" in verdict.text
 
 
+def test_a_budget_that_is_overspent_is_told_as_that() -> None:
+    verdict = judge(slo(bad=250))
+    assert measure(verdict, "budget left") == pytest.approx(-1.5)
+    assert "the error budget of 30d is overspent by 150.0%" in verdict.text
+
+
 def test_numerator_and_denominator_are_told_whatever_the_verdict() -> None:
     for facts in (slo(bad=10), slo(bad=5000), slo(bad=0, total=3)):
         verdict = judge(facts)

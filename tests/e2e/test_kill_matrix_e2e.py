@@ -63,7 +63,6 @@ def _points() -> Iterator[Point]:
 
 POINTS = tuple(_points())
 SAMPLE = (
-    Point("child", InAct("shift/deploy"), "good"),
     Point("triggerer", Parked("shift/w20"), "good"),
     Point("api-server", AtEntry(12), "good"),
     Point("scheduler", AtEntry(6), "good"),
