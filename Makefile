@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 STAMP := .venv/.installed
 PYTEST := $(PYTHON) -m pytest
-# More than one worker helps only the tests that compute; those with real parts run one by one.
+# Quick tests wait a good part of their time. Those with real parts compute: an Airflow a worker.
+QUICK_WORKERS ?= 3
 WORKERS ?= 2
 
 .PHONY: help
@@ -35,13 +36,13 @@ check: $(STAMP) frontend-check ## lint, format, types, layers, the example specs
 .PHONY: test
 test: $(STAMP) system-packages ## the whole test suite: the quick tests, then those with real parts
 	@status=0; \
-	$(PYTEST) -n $(WORKERS) -m 'not e2e and not soak' || status=$$?; \
+	$(PYTEST) -n $(QUICK_WORKERS) -m 'not e2e and not soak' || status=$$?; \
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'e2e and not soak' || status=$$?; \
 	exit $$status
 
 .PHONY: test-fast
 test-fast: $(STAMP) ## only the quick tests
-	$(PYTEST) -n $(WORKERS) -m 'not e2e and not soak'
+	$(PYTEST) -n $(QUICK_WORKERS) -m 'not e2e and not soak'
 
 .PHONY: soak
 soak: $(STAMP) system-packages ## long fault and load runs, which `make test` leaves out
